@@ -2,13 +2,16 @@
 // end. Floor 1.
 //
 //   1. zero it, conn_init() with its handler; conn_open() on an accepted socket or conn_connect()
-//   2. `received` eats bytes from the front; what it leaves is kept and shown again with what
-//   follows
+//   2. `received` eats bytes from the front; what it leaves is shown again with what follows
 //   3. fill conn_outbox(), then conn_flush(), best once at the end of a poll batch
 //   4. conn_finish() (flush, FIN, wait for the peer's FIN) or conn_abort() (RST)
 //   5. `closed` is called once, the last call: the memory may be reused
 //
-// The gateway's session and the client library each embed one. Owner: the port's thread.
+// The gateway's session and the client library each embed one. Owner: the port's thread. Callbacks
+// come from port_poll(), but `received` and `ended` also from within conn_resume(); `received` is
+// never called from within itself. A conn that has nothing to send and no half message holds at
+// most CONN_KEEP_BYTES a direction. What `received` leaves is the owner's to limit: it ends a conn
+// that leaves too much.
 #ifndef TROUPE_CONN_H
 #define TROUPE_CONN_H
 
@@ -16,9 +19,11 @@
 #include "buffer.h"
 #include "port.h"
 
+enum { CONN_KEEP_BYTES = 1024 }; // of buffer memory that an idle connection keeps
+
 enum conn_state {
     CONN_IDLE,       // never opened, or closed
-    CONN_CONNECTING, //
+    CONN_CONNECTING, // waits for conn_connect() to stand
     CONN_OPEN,       // receives (unless paused) and sends
     CONN_FINISHING,  // sends what is in the outbox; received bytes are dropped
     CONN_LINGERING,  // FIN is out; waits for the peer's
@@ -26,18 +31,22 @@ enum conn_state {
     CONN_CLOSING,    // waits for the close
 };
 
+// Whether `received` is running now; a resume from within it has the rest shown once more.
+enum conn_show { CONN_SHOW_NOTHING, CONN_SHOW_RUNNING, CONN_SHOW_AGAIN };
+
 struct conn;
 
+// `connected` and `sent` may be NULL.
 struct conn_handler {
     // conn_connect() only: it stands.
     void (*connected)(struct conn *conn);
     // Bytes from the peer; returns how many were eaten. Not called while paused. May call any conn
     // function; after conn_pause() or a close the return value still counts.
     size_t (*received)(struct conn *conn, const uint8_t *data, size_t size);
-    // The peer sends no more (FIN). Everything before it was shown. The conn stays open for
-    // sending: call conn_finish() when there is nothing to say any more.
+    // The peer sends no more (FIN). Everything before it was shown; what `received` left of it is
+    // in conn->inbox. The conn stays open for sending: call conn_finish() when all is said.
     void (*ended)(struct conn *conn);
-    // A send came home: the outbox has shrunk.
+    // A send came home: the outbox has shrunk. What is appended here leaves without a flush.
     void (*sent)(struct conn *conn);
     // Over. 0: orderly (own finish); -ECANCELED: conn_abort(); else what went wrong (-ECONNRESET,
     // -ECONNREFUSED, -ENOMEM, ...).
@@ -53,13 +62,14 @@ struct conn {
     bool paused;        // by the owner: no receive is posted, `received` is not called
     bool peer_finished; // FIN was seen
     bool end_told;      // `ended` was called
+    enum conn_show show;
     struct port_op recv;
     struct port_op send;
     struct port_op last;   // connect, then close
     struct buffer inbox;   // bytes that `received` left
-    struct buffer outbox;  // bytes to send; the front is lent to the port while a send is in flight
+    struct buffer outbox;  // bytes to send, never lent: swapped with `sending` when that is empty
     struct buffer sending; // bytes of the send in flight
-    struct bytes slice;    // of `sending`
+    struct bytes slice;    // of `sending`, lent to the port
 };
 
 void conn_init(struct conn *conn, struct port *port, const struct conn_handler *handler);
@@ -71,23 +81,29 @@ void conn_open(struct conn *conn, net_socket socket);
 // `closed`.
 int conn_connect(struct conn *conn, const struct net_addr *to);
 
+// Where to append what is to be sent. While connecting it waits; once the conn is ending, what is
+// appended is dropped with the rest.
 struct buffer *conn_outbox(struct conn *conn);
 
 // Bytes not yet taken by the system.
 size_t conn_unsent(const struct conn *conn);
 
+// Sends the outbox now if no send is under way; otherwise it goes when that one is home.
 void conn_flush(struct conn *conn);
 
-// Stops and goes on receiving. A resume shows what was left in the inbox from a later port_poll()
-// or at once, from within conn_resume(): `received` must be ready for that.
+// Stops and goes on receiving. A receive that is in flight still comes home while paused: its bytes
+// wait in the inbox. A resume shows what waits there at once, from within conn_resume(): `received`
+// must be ready for that. Resuming what is not paused has no effect.
 void conn_pause(struct conn *conn);
 void conn_resume(struct conn *conn);
 
-// Orderly end: the outbox is sent, then FIN, then the peer's FIN is awaited; no deadline of its
-// own: the owner aborts when it waits too long. No effect when it is already ending.
+// Orderly end: the outbox is sent, then FIN, then the peer's FIN is awaited and what it sends until
+// then is dropped; no deadline of its own: the owner aborts when it waits too long. While
+// connecting it is the same as conn_abort(). No effect when it is already ending.
 void conn_finish(struct conn *conn);
 
-// Hard end: RST, nothing more is sent. `closed` follows from a later port_poll().
+// Hard end: RST, nothing more is sent. `closed` follows from a later port_poll(). Also after
+// conn_finish(), to end the wait. No effect when it is being closed already.
 void conn_abort(struct conn *conn);
 
 #endif
