@@ -25,7 +25,9 @@ struct stream_listener;
 struct stream_handler {
     // Dialled streams: the connection stands (again). Accepted streams are open from the start.
     void (*opened)(void *owner);
-    // One batch. The bytes are lent until return. May call stream_close().
+    // One batch. The bytes are lent until stream_next(), which may be called from here or later:
+    // until then nothing more is received, and the other side is pushed back. May call
+    // stream_close(), which ends the loan when `closed` is called.
     void (*batch)(void *owner, struct bytes body);
     // A flush has left: the outbox may have room again.
     void (*sent)(void *owner);
@@ -51,15 +53,22 @@ int stream_dial(struct stream **out_stream, struct port *port, const char *addre
 // Ties an accepted stream to its owner and starts to receive.
 void stream_start(struct stream *stream, const struct stream_handler *handler, void *owner);
 
-// Where to append what is to be sent: whole units, as a flush may take it at any time. Its size may
-// not pass batch_max when it is flushed (the caller's windows see to that; checked).
+// Gives the batch back: the next one may come, from within this call or later.
+void stream_next(struct stream *stream);
+
+// Where to append what is to be sent (its first 4 bytes are the stream's): whole units, as a flush
+// may take it at any time. Its size may not pass batch_max when it is flushed (the caller's windows
+// see to that; checked).
 struct buffer *stream_outbox(struct stream *stream);
 
 // Sends the outbox now if no send is under way; otherwise it goes when that one is home.
 void stream_flush(struct stream *stream);
 
-// True while bytes are on their way or wait in the outbox.
-bool stream_busy(const struct stream *stream);
+// Bytes that wait in the outbox, without those of a send under way.
+size_t stream_unsent(const struct stream *stream);
+
+// True while a send is under way.
+bool stream_sending(const struct stream *stream);
 
 // Ends it now; what was not sent is dropped. `closed` follows from a later port_poll(). Again: no
 // effect.
