@@ -13,6 +13,10 @@ if(WIN32)
         _WIN32_WINNT=0x0A00 WIN32_LEAN_AND_MEAN __USE_MINGW_ANSI_STDIO=1)
     target_link_options(troupe_flags INTERFACE
         -static -Wl,--dynamicbase -Wl,--nxcompat -Wl,--high-entropy-va)
+    # Every program, and no library, carries the manifest.
+    enable_language(RC)
+    target_sources(troupe_flags INTERFACE
+        $<$<STREQUAL:$<TARGET_PROPERTY:TYPE>,EXECUTABLE>:${CMAKE_CURRENT_LIST_DIR}/windows.rc>)
 else()
     target_compile_definitions(troupe_flags INTERFACE _GNU_SOURCE)
     target_compile_options(troupe_flags INTERFACE -fPIE)

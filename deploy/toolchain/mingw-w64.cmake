@@ -1,0 +1,32 @@
+# The Windows build from Linux: Debian's mingw-w64 (posix threads), the libraries that
+# windows-libs.sh made, and Wine to run the tests.
+set(CMAKE_SYSTEM_NAME Windows)
+set(CMAKE_SYSTEM_PROCESSOR x86_64)
+
+set(host x86_64-w64-mingw32)
+set(CMAKE_C_COMPILER ${host}-gcc-posix)
+set(CMAKE_RC_COMPILER ${host}-windres)
+
+# The same rule as in windows-libs.sh says where its prefix is.
+if(NOT "$ENV{TROUPE_CACHE}" STREQUAL "")
+    set(cache "$ENV{TROUPE_CACHE}")
+elseif(NOT "$ENV{XDG_CACHE_HOME}" STREQUAL "")
+    set(cache "$ENV{XDG_CACHE_HOME}/troupe")
+else()
+    set(cache "$ENV{HOME}/.cache/troupe")
+endif()
+file(SHA256 ${CMAKE_CURRENT_LIST_DIR}/windows-libs.sh key)
+string(SUBSTRING ${key} 0 12 key)
+set(prefix ${cache}/windows-${key})
+if(NOT IS_DIRECTORY ${prefix})
+    message(FATAL_ERROR
+        "the libraries for Windows are not in '${prefix}': run deploy/toolchain/windows-libs.sh")
+endif()
+
+set(CMAKE_FIND_ROOT_PATH ${prefix} /usr/${host})
+set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
+set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
+set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
+set(CMAKE_FIND_ROOT_PATH_MODE_PACKAGE ONLY)
+
+set(CMAKE_CROSSCOMPILING_EMULATOR ${CMAKE_CURRENT_LIST_DIR}/wine.sh)
