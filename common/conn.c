@@ -11,7 +11,7 @@ static void become(struct conn *conn, enum conn_state next)
         [CONN_LINGERING] = 1U << CONN_FINISHING,
         [CONN_CANCELLING] =
             1U << CONN_CONNECTING | 1U << CONN_OPEN | 1U << CONN_FINISHING | 1U << CONN_LINGERING,
-        [CONN_CLOSING] = 1U << CONN_FINISHING | 1U << CONN_LINGERING | 1U << CONN_CANCELLING,
+        [CONN_CLOSING] = 1U << CONN_LINGERING | 1U << CONN_CANCELLING,
     };
 
     CHECK(before[next] & 1U << conn->state);
@@ -38,6 +38,13 @@ static void fail(struct conn *conn, int error)
     become(conn, CONN_CANCELLING);
     port_cancel(conn->port, conn->socket);
     cancel_step(conn);
+}
+
+// Whether what the peer says is still for the owner; else it is dropped.
+static bool hears(const struct conn *conn)
+{
+    return conn->state == CONN_OPEN ||
+           (conn->half_closed && (conn->state == CONN_FINISHING || conn->state == CONN_LINGERING));
 }
 
 static void receive(struct conn *conn)
@@ -77,6 +84,13 @@ static void transmit(struct conn *conn)
     port_send(conn->port, &conn->send, conn->socket, &conn->slice, 1);
 }
 
+// LINGERING: over when the peer has finished too, and the owner knows all that it wants to know.
+static void linger_step(struct conn *conn)
+{
+    if (conn->peer_finished && (!conn->half_closed || conn->end_told))
+        close_socket(conn, PORT_CLOSE_ORDERLY);
+}
+
 // FINISHING: sends what there is; after that FIN, and then waits for the peer's.
 static void finish_step(struct conn *conn)
 {
@@ -90,11 +104,8 @@ static void finish_step(struct conn *conn)
         fail(conn, rc);
         return;
     }
-    if (conn->peer_finished) {
-        close_socket(conn, PORT_CLOSE_ORDERLY);
-        return;
-    }
     become(conn, CONN_LINGERING);
+    linger_step(conn);
 }
 
 // Shows bytes to the owner for as long as it wants; returns how many it ate.
@@ -110,8 +121,7 @@ static size_t show(struct conn *conn, const uint8_t *data, size_t size)
         n = conn->handler->received(conn, data + eaten, size - eaten);
         CHECK(n <= size - eaten);
         eaten += n;
-    } while (conn->show == CONN_SHOW_AGAIN && eaten < size && !conn->paused &&
-             conn->state == CONN_OPEN);
+    } while (conn->show == CONN_SHOW_AGAIN && eaten < size && !conn->paused && hears(conn));
     conn->show = CONN_SHOW_NOTHING;
     return eaten;
 }
@@ -121,7 +131,7 @@ static void show_inbox(struct conn *conn)
     if (buffer_size(&conn->inbox) == 0)
         return;
     buffer_consume(&conn->inbox, show(conn, buffer_data(&conn->inbox), buffer_size(&conn->inbox)));
-    if (conn->state == CONN_OPEN)
+    if (hears(conn))
         buffer_trim(&conn->inbox, CONN_KEEP_BYTES);
     else
         buffer_free(&conn->inbox);
@@ -134,7 +144,7 @@ static int take(struct conn *conn, const uint8_t *data, size_t size)
 
     if (!conn->paused && buffer_size(&conn->inbox) == 0) {
         eaten = show(conn, data, size);
-        if (conn->state != CONN_OPEN || eaten == size)
+        if (!hears(conn) || eaten == size)
             return 0;
         return buffer_append(&conn->inbox, data + eaten, size - eaten);
     }
@@ -145,17 +155,23 @@ static int take(struct conn *conn, const uint8_t *data, size_t size)
     return 0;
 }
 
-// OPEN, after anything that may have changed what is to be received.
+// After anything that may have changed what is to be received.
 static void receive_step(struct conn *conn)
 {
-    if (conn->state != CONN_OPEN || conn->paused)
-        return;
-    if (conn->peer_finished && !conn->end_told) {
-        conn->end_told = true;
-        conn->handler->ended(conn);
-        return;
+    if (hears(conn)) {
+        if (conn->paused)
+            return;
+        if (conn->peer_finished && !conn->end_told) {
+            conn->end_told = true;
+            conn->handler->ended(conn);
+        }
+    } else {
+        buffer_free(&conn->inbox);
     }
-    receive(conn);
+    if (conn->state == CONN_LINGERING)
+        linger_step(conn);
+    if (conn->state == CONN_OPEN || conn->state == CONN_FINISHING || conn->state == CONN_LINGERING)
+        receive(conn);
 }
 
 static void recv_done(struct port_op *op)
@@ -172,18 +188,11 @@ static void recv_done(struct port_op *op)
         return;
     }
     conn->peer_finished = op->bytes == 0;
-    if (conn->state == CONN_OPEN) {
-        if (op->bytes > 0)
-            rc = take(conn, op->data, op->bytes);
-        if (rc < 0 && conn->state == CONN_OPEN)
-            fail(conn, rc);
-        receive_step(conn);
-    } else if (conn->state == CONN_LINGERING && conn->peer_finished) {
-        close_socket(conn, PORT_CLOSE_ORDERLY);
-    }
-    // Also when `received` has just begun the end.
-    if (conn->state == CONN_FINISHING || conn->state == CONN_LINGERING)
-        receive(conn);
+    if (hears(conn) && op->bytes > 0)
+        rc = take(conn, op->data, op->bytes);
+    if (rc < 0 && hears(conn))
+        fail(conn, rc);
+    receive_step(conn);
 }
 
 static void send_done(struct port_op *op)
@@ -246,12 +255,24 @@ static void start(struct conn *conn, net_socket socket, enum conn_state state)
     conn->error = 0;
     conn->paused = false;
     conn->peer_finished = false;
+    conn->half_closed = false;
     conn->end_told = false;
     conn->show = CONN_SHOW_NOTHING;
     conn->recv.done = recv_done;
     conn->send.done = send_done;
     conn->last.done = state == CONN_CONNECTING ? connect_done : close_done;
     become(conn, state);
+}
+
+static void finish(struct conn *conn, bool half)
+{
+    become(conn, CONN_FINISHING);
+    conn->half_closed = half;
+    finish_step(conn);
+    // From within `received` the receive is for recv_done() to submit, when the lent bytes are done
+    // with.
+    if (conn->show == CONN_SHOW_NOTHING)
+        receive_step(conn);
 }
 
 void conn_init(struct conn *conn, struct port *port, const struct conn_handler *handler)
@@ -311,7 +332,7 @@ void conn_resume(struct conn *conn)
         conn->show = CONN_SHOW_AGAIN;
         return;
     }
-    if (conn->state != CONN_OPEN)
+    if (!hears(conn))
         return;
     show_inbox(conn);
     receive_step(conn);
@@ -319,18 +340,21 @@ void conn_resume(struct conn *conn)
 
 void conn_finish(struct conn *conn)
 {
-    if (conn->state == CONN_CONNECTING)
+    if (conn->state == CONN_CONNECTING) {
         conn_abort(conn);
-    if (conn->state != CONN_OPEN)
-        return;
-    become(conn, CONN_FINISHING);
-    if (conn->show == CONN_SHOW_NOTHING)
-        buffer_free(&conn->inbox);
-    finish_step(conn);
-    // From within a receive's callbacks recv_done() does this, after the lent bytes are done with.
-    if (conn->show == CONN_SHOW_NOTHING &&
-        (conn->state == CONN_FINISHING || conn->state == CONN_LINGERING))
-        receive(conn);
+    } else if (conn->state == CONN_OPEN) {
+        finish(conn, false);
+    } else if (hears(conn)) {
+        conn->half_closed = false;
+        if (conn->show == CONN_SHOW_NOTHING)
+            receive_step(conn);
+    }
+}
+
+void conn_half_close(struct conn *conn)
+{
+    if (conn->state == CONN_OPEN)
+        finish(conn, true);
 }
 
 void conn_abort(struct conn *conn)

@@ -25,7 +25,7 @@ enum conn_state {
     CONN_IDLE,       // never opened, or closed
     CONN_CONNECTING, // waits for conn_connect() to stand
     CONN_OPEN,       // receives (unless paused) and sends
-    CONN_FINISHING,  // sends what is in the outbox; received bytes are dropped
+    CONN_FINISHING,  // sends what is in the outbox
     CONN_LINGERING,  // FIN is out; waits for the peer's
     CONN_CANCELLING, // waits until its operations are home
     CONN_CLOSING,    // waits for the close
@@ -62,6 +62,7 @@ struct conn {
     bool paused;        // by the owner: no receive is posted, `received` is not called
     bool peer_finished; // FIN was seen
     bool end_told;      // `ended` was called
+    bool half_closed;   // by conn_half_close(): what comes while finishing and lingering is shown
     enum conn_show show;
     struct port_op recv;
     struct port_op send;
@@ -101,6 +102,11 @@ void conn_resume(struct conn *conn);
 // then is dropped; no deadline of its own: the owner aborts when it waits too long. While
 // connecting it is the same as conn_abort(). No effect when it is already ending.
 void conn_finish(struct conn *conn);
+
+// Says all that is in the outbox, then FIN, and goes on listening: `received` and `ended` come as
+// before (also pause and resume), and after `ended` the conn closes in order by itself. For clients
+// that close their half after the last request. No effect unless it is open.
+void conn_half_close(struct conn *conn);
 
 // Hard end: RST, nothing more is sent. `closed` follows from a later port_poll(). Also after
 // conn_finish(), to end the wait. No effect when it is being closed already.
