@@ -1,5 +1,5 @@
-// conn.h - one TCP connection on a port: one receive, one send, an outbox, one state, an orderly
-// end. Floor 1.
+// conn.h - one TCP connection on a port: one receive, one send, an outbox, an orderly end.
+// Floor 1.
 //
 //   1. zero it, conn_init() with its handler; conn_open() on an accepted socket or conn_connect()
 //   2. `received` eats bytes from the front; what it leaves is shown again with what follows
