@@ -40,13 +40,6 @@ static void fail(struct conn *conn, int error)
     cancel_step(conn);
 }
 
-// Whether what the peer says is still for the owner; else it is dropped.
-static bool hears(const struct conn *conn)
-{
-    return conn->state == CONN_OPEN ||
-           (conn->half_closed && (conn->state == CONN_FINISHING || conn->state == CONN_LINGERING));
-}
-
 static void receive(struct conn *conn)
 {
     if (!conn->recv.in_flight && !conn->peer_finished)
@@ -121,7 +114,7 @@ static size_t show(struct conn *conn, const uint8_t *data, size_t size)
         n = conn->handler->received(conn, data + eaten, size - eaten);
         CHECK(n <= size - eaten);
         eaten += n;
-    } while (conn->show == CONN_SHOW_AGAIN && eaten < size && !conn->paused && hears(conn));
+    } while (conn->show == CONN_SHOW_AGAIN && eaten < size && !conn->paused && conn_hears(conn));
     conn->show = CONN_SHOW_NOTHING;
     return eaten;
 }
@@ -131,7 +124,7 @@ static void show_inbox(struct conn *conn)
     if (buffer_size(&conn->inbox) == 0)
         return;
     buffer_consume(&conn->inbox, show(conn, buffer_data(&conn->inbox), buffer_size(&conn->inbox)));
-    if (hears(conn))
+    if (conn_hears(conn))
         buffer_trim(&conn->inbox, CONN_KEEP_BYTES);
     else
         buffer_free(&conn->inbox);
@@ -144,7 +137,7 @@ static int take(struct conn *conn, const uint8_t *data, size_t size)
 
     if (!conn->paused && buffer_size(&conn->inbox) == 0) {
         eaten = show(conn, data, size);
-        if (!hears(conn) || eaten == size)
+        if (!conn_hears(conn) || eaten == size)
             return 0;
         return buffer_append(&conn->inbox, data + eaten, size - eaten);
     }
@@ -158,7 +151,7 @@ static int take(struct conn *conn, const uint8_t *data, size_t size)
 // After anything that may have changed what is to be received.
 static void receive_step(struct conn *conn)
 {
-    if (hears(conn)) {
+    if (conn_hears(conn)) {
         if (conn->paused)
             return;
         if (conn->peer_finished && !conn->end_told) {
@@ -188,9 +181,9 @@ static void recv_done(struct port_op *op)
         return;
     }
     conn->peer_finished = op->bytes == 0;
-    if (hears(conn) && op->bytes > 0)
+    if (conn_hears(conn) && op->bytes > 0)
         rc = take(conn, op->data, op->bytes);
-    if (rc < 0 && hears(conn))
+    if (rc < 0 && conn_hears(conn))
         fail(conn, rc);
     receive_step(conn);
 }
@@ -312,6 +305,12 @@ size_t conn_unsent(const struct conn *conn)
     return buffer_size(&conn->sending) + buffer_size(&conn->outbox);
 }
 
+bool conn_hears(const struct conn *conn)
+{
+    return conn->state == CONN_OPEN ||
+           (conn->half_closed && (conn->state == CONN_FINISHING || conn->state == CONN_LINGERING));
+}
+
 void conn_flush(struct conn *conn)
 {
     if (conn->state == CONN_OPEN)
@@ -332,7 +331,7 @@ void conn_resume(struct conn *conn)
         conn->show = CONN_SHOW_AGAIN;
         return;
     }
-    if (!hears(conn))
+    if (!conn_hears(conn))
         return;
     show_inbox(conn);
     receive_step(conn);
@@ -344,7 +343,7 @@ void conn_finish(struct conn *conn)
         conn_abort(conn);
     } else if (conn->state == CONN_OPEN) {
         finish(conn, false);
-    } else if (hears(conn)) {
+    } else if (conn_hears(conn)) {
         conn->half_closed = false;
         if (conn->show == CONN_SHOW_NOTHING)
             receive_step(conn);

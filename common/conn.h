@@ -89,6 +89,10 @@ struct buffer *conn_outbox(struct conn *conn);
 // Bytes not yet taken by the system.
 size_t conn_unsent(const struct conn *conn);
 
+// Whether what the peer says is still for the owner; else it is dropped. A loop in `received` that
+// calls out for each message asks it before the next one, and `paused` too.
+bool conn_hears(const struct conn *conn);
+
 // Sends the outbox now if no send is under way; otherwise it goes when that one is home.
 void conn_flush(struct conn *conn);
 
