@@ -1,1 +1,298 @@
-#include "base.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "link.h"
+#include "log.h"
+
+// Cost of a delivery beyond its payload, so that small ones do not pass the window for free.
+enum { LINK_INPUT_OVERHEAD = 64 };
+
+static void link_copy_text(char *out, size_t room, struct bytes text)
+{
+    size_t size = text.size < room - 1 ? text.size : room - 1;
+
+    memcpy(out, text.data, size);
+    out[size] = '\0';
+}
+
+static void link_encode(struct link *link, const struct envelope *envelope)
+{
+    if (envelope_encode(stream_outbox(link->stream), envelope) != 0)
+        link_close(link, "out of memory");
+}
+
+static void link_refuse(struct link *link, const char *why)
+{
+    log_warn("link", "refused worker %u (process %llu): %s", (unsigned)link->worker,
+             (unsigned long long)link->process_id, why);
+    snprintf(link->why, sizeof(link->why), "refused: %s", why);
+    link_encode(link, &(struct envelope){.kind = ENVELOPE_REFUSED,
+                                         .text = {(const uint8_t *)why, strlen(why)}});
+    if (link->state == LINK_CLOSING)
+        return;
+    link->state = LINK_REFUSING;
+    stream_flush(link->stream);
+}
+
+// Compares in a time that does not tell where the difference is.
+static bool link_token_matches(const struct link *link, struct bytes token)
+{
+    uint8_t difference = 0;
+
+    if (token.size != link->config->token.size)
+        return false;
+    for (size_t i = 0; i < token.size; i++)
+        difference |= (uint8_t)(token.data[i] ^ link->config->token.data[i]);
+    return difference == 0;
+}
+
+static void link_hello(struct link *link, const struct envelope *hello)
+{
+    const struct link_config *config = link->config;
+    char why[96];
+    char version[32];
+
+    link->worker = hello->worker;
+    link->process_id = hello->process_id;
+    link_copy_text(link->app, sizeof(link->app), hello->text);
+    link_copy_text(version, sizeof(version), hello->text2);
+    snprintf(link->app + strlen(link->app), sizeof(link->app) - strlen(link->app), " %s", version);
+    if (hello->version != ENVELOPE_VERSION) {
+        snprintf(why, sizeof(why), "it speaks link protocol %u, this gateway speaks %u",
+                 (unsigned)hello->version, (unsigned)ENVELOPE_VERSION);
+        link_refuse(link, why);
+        return;
+    }
+    if (!link_token_matches(link, hello->token)) {
+        link_refuse(link, "it belongs to another node");
+        return;
+    }
+    link_encode(link, &(struct envelope){.kind = ENVELOPE_WELCOME,
+                                         .version = ENVELOPE_VERSION,
+                                         .shard = config->shard,
+                                         .shards = config->shards,
+                                         .frame_max = config->frame_max});
+    if (link->state == LINK_CLOSING)
+        return;
+    link->state = LINK_UP;
+    link_flush(link);
+    config->handler->up(link);
+}
+
+// Gathers the effects and takes the input off the window; the reader has made sure that as many
+// effects follow as were announced, before anything else.
+static bool link_commit(struct link *link, const struct envelope *commit)
+{
+    struct link_input input = link->inputs[link->first];
+    struct envelope effect;
+
+    if (link->count == 0 || input.session != commit->session || input.epoch != commit->epoch ||
+        input.sequence != commit->sequence) {
+        link_close(link, "it committed what was not next");
+        return false;
+    }
+    for (uint32_t i = 0; i < commit->effects; i++) {
+        if (envelope_next(&link->reader, &effect) != ENVELOPE_READY) {
+            link_close(link, link->reader.why);
+            return false;
+        }
+        link->effects[i] = (struct link_effect){.kind = effect.kind, .payload = effect.payload};
+    }
+    link->first = (link->first + 1) % LINK_WINDOW_INPUTS;
+    link->count--;
+    link->bytes -= input.bytes + LINK_INPUT_OVERHEAD;
+    link->config->handler->commit(link, &(struct link_commit){.session = input.session,
+                                                              .epoch = input.epoch,
+                                                              .input = input.kind,
+                                                              .bytes = input.bytes,
+                                                              .effects = link->effects,
+                                                              .effect_count = commit->effects});
+    return true;
+}
+
+// One envelope of an established link. False: the link is ending.
+static bool link_take(struct link *link, const struct envelope *envelope)
+{
+    switch (envelope->kind) {
+    case ENVELOPE_COMMIT:
+        return link_commit(link, envelope);
+    case ENVELOPE_PONG:
+        return true;
+    case ENVELOPE_LEAVING:
+        link->state = LINK_LEAVING;
+        return true;
+    default:
+        link_close(link, "it said hello twice");
+        return false;
+    }
+}
+
+static void link_batch(void *owner, struct bytes body)
+{
+    struct link *link = owner;
+    struct envelope envelope;
+    enum envelope_result result = ENVELOPE_READY;
+    bool more = true;
+
+    link->heard_ms = link->config->now_ms();
+    link->moved_ms = link->heard_ms;
+    link->pings_open = 0;
+    envelope_reader_start(&link->reader, body);
+    while (more && (result = envelope_next(&link->reader, &envelope)) == ENVELOPE_READY) {
+        if (link->state == LINK_GREETING && envelope.kind == ENVELOPE_HELLO) {
+            link_hello(link, &envelope);
+        } else if (link->state == LINK_UP || link->state == LINK_LEAVING) {
+            more = link_take(link, &envelope);
+        } else {
+            link_close(link, "it spoke before hello");
+            more = false;
+        }
+        more = more && link->state != LINK_REFUSING && link->state != LINK_CLOSING;
+    }
+    if (result == ENVELOPE_BAD)
+        link_close(link, link->reader.why);
+    stream_next(link->stream);
+    if (link->state == LINK_UP || link->state == LINK_LEAVING)
+        link->config->handler->room(link);
+}
+
+static void link_sent(void *owner)
+{
+    struct link *link = owner;
+
+    if (link->state == LINK_REFUSING)
+        link_close(link, link->why);
+}
+
+static void link_closed(void *owner, int error)
+{
+    struct link *link = owner;
+
+    if (link->state != LINK_CLOSING)
+        snprintf(link->why, sizeof(link->why), "%s", error_text(error));
+    link->state = LINK_CLOSING;
+    link->config->handler->down(link, link->why);
+    envelope_reader_destroy(&link->reader);
+    free(link->inputs);
+    free(link);
+}
+
+int link_open(struct link **out_link, struct stream *stream, const struct link_config *config)
+{
+    static const struct stream_handler handler = {
+        .batch = link_batch,
+        .sent = link_sent,
+        .closed = link_closed,
+    };
+    struct link *link = calloc(1, sizeof(*link));
+
+    if (link == NULL)
+        goto fail_link;
+    link->inputs = calloc(LINK_WINDOW_INPUTS, sizeof(*link->inputs));
+    if (link->inputs == NULL)
+        goto fail_inputs;
+    if (envelope_reader_create(&link->reader, ENVELOPE_FROM_WORKER) != 0)
+        goto fail_reader;
+    link->config = config;
+    link->stream = stream;
+    link->heard_ms = config->now_ms();
+    list_init(&link->node);
+    list_init(&link->bound);
+    list_init(&link->waiting);
+    *out_link = link;
+    stream_start(stream, &handler, link);
+    return 0;
+
+fail_reader:
+    free(link->inputs);
+fail_inputs:
+    free(link);
+fail_link:
+    stream_close(stream);
+    return -ENOMEM;
+}
+
+bool link_room(const struct link *link, size_t bytes)
+{
+    if (link->count == LINK_WINDOW_INPUTS)
+        return false;
+    return link->count == 0 || link->bytes + bytes + LINK_INPUT_OVERHEAD <= LINK_WINDOW_BYTES;
+}
+
+void link_deliver(struct link *link, const struct envelope *input)
+{
+    uint32_t bytes = (uint32_t)(input->prefix.size + input->payload.size);
+
+    if (link->state == LINK_CLOSING)
+        return;
+    CHECK(link_room(link, bytes));
+    if (link->count == 0)
+        link->moved_ms = link->config->now_ms();
+    link->inputs[(link->first + link->count) % LINK_WINDOW_INPUTS] =
+        (struct link_input){.session = input->session,
+                            .sequence = input->sequence,
+                            .epoch = input->epoch,
+                            .bytes = bytes,
+                            .kind = input->kind};
+    link->count++;
+    link->bytes += bytes + LINK_INPUT_OVERHEAD;
+    link_encode(link, input);
+}
+
+void link_flush(struct link *link)
+{
+    stream_flush(link->stream);
+}
+
+int link_tick(struct link *link)
+{
+    const struct link_config *config = link->config;
+    uint64_t now_ms = config->now_ms();
+    uint64_t due_ms;
+
+    if (link->state == LINK_CLOSING)
+        return -1;
+    if (link->state == LINK_GREETING || link->state == LINK_REFUSING) {
+        due_ms = link->heard_ms + LINK_HELLO_TIMEOUT_MS;
+        if (due_ms <= now_ms)
+            link_close(link, link->state == LINK_GREETING ? "no hello" : link->why);
+        return due_ms > now_ms ? (int)(due_ms - now_ms) : -1;
+    }
+    if (link->count > 0) {
+        // Busy: its turns have their own time-out, and it cannot answer a PING during one.
+        if (config->turn_timeout_ms == 0)
+            return -1;
+        due_ms = link->moved_ms + config->turn_timeout_ms;
+        if (due_ms <= now_ms) {
+            link->hung = true;
+            link_close(link, "no answer within gateway.turn_timeout_ms");
+        }
+        return due_ms > now_ms ? (int)(due_ms - now_ms) : -1;
+    }
+    due_ms =
+        (link->asked_ms > link->heard_ms ? link->asked_ms : link->heard_ms) + config->heartbeat_ms;
+    if (due_ms <= now_ms) {
+        if (link->pings_open == LINK_HEARTBEAT_MISSES) {
+            link->hung = true;
+            link_close(link, "three heartbeats missed");
+            return -1;
+        }
+        link->pings_open++;
+        link->asked_ms = now_ms;
+        link_encode(link, &(struct envelope){.kind = ENVELOPE_PING, .serial = ++link->ping_serial});
+        link_flush(link);
+        due_ms = now_ms + config->heartbeat_ms;
+    }
+    return (int)(due_ms - now_ms);
+}
+
+void link_close(struct link *link, const char *why)
+{
+    if (link->state == LINK_CLOSING)
+        return;
+    link->state = LINK_CLOSING;
+    if (why != link->why)
+        snprintf(link->why, sizeof(link->why), "%s", why);
+    stream_close(link->stream);
+}

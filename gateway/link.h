@@ -1,0 +1,125 @@
+// link.h - a shard's connection to one worker: handshake, deliveries out, commits in, heartbeat.
+// Floor 2.
+//
+//   1. link_open() on a stream that the shard's stream listener accepted
+//   2. `up` after HELLO and WELCOME; then link_room() and link_deliver(), link_flush() after the
+//   poll
+//   3. `commit` for each answered input, whole; `room` when deliveries may go on
+//   4. link_close(), or the link ends by itself; `down` is the last call, the memory is gone after
+//   it
+//
+// A link remembers what it has delivered, oldest first, until the worker commits it: commits come
+// in the order of delivery, so anything else is a lie and ends the link. The window (inputs and
+// bytes delivered and not committed) bounds what the worker and this side must hold. Owner: the
+// shard's thread.
+#ifndef TROUPE_LINK_H
+#define TROUPE_LINK_H
+
+#include "base.h"
+#include "envelope.h"
+#include "stream.h"
+
+struct link;
+
+enum {
+    LINK_WINDOW_INPUTS = 4096,
+    LINK_WINDOW_BYTES = 1024 * 1024, // one larger input may travel alone
+    LINK_HELLO_TIMEOUT_MS = 5000,    // from connect to HELLO, and to get a refusal out
+    LINK_HEARTBEAT_MISSES = 3,
+};
+
+enum link_state {
+    LINK_GREETING, // waits for HELLO
+    LINK_UP,
+    LINK_LEAVING,  // the worker wants no new sessions
+    LINK_REFUSING, // the refusal is on its way out
+    LINK_CLOSING,  // waits for the stream
+};
+
+struct link_effect {
+    enum envelope_kind kind; // REPLY or END
+    struct bytes payload;    // REPLY
+};
+
+struct link_commit {
+    uint64_t session;
+    uint32_t epoch;
+    enum envelope_kind input;          // what was answered: OPEN, FRAME or CLOSE
+    uint32_t bytes;                    // payload of that input
+    const struct link_effect *effects; // lent until the handler returns
+    uint32_t effect_count;
+};
+
+struct link_handler {
+    void (*up)(struct link *link);
+    void (*commit)(struct link *link, const struct link_commit *commit);
+    void (*room)(struct link *link); // some commits have come
+    // The stream is gone; why is lent text. link->bound still lists its sessions.
+    void (*down)(struct link *link, const char *why);
+};
+
+struct link_config {
+    const struct link_handler *handler;
+    uint64_t (*now_ms)(void); // the shard's clock
+    void *owner;              // the handler's
+    struct bytes token;       // what HELLO must show
+    uint32_t shard;
+    uint32_t shards;
+    uint32_t frame_max; // largest payload of a reply
+    uint32_t heartbeat_ms;
+    uint32_t turn_timeout_ms; // 0 = never
+};
+
+struct link_input {
+    uint64_t session;
+    uint64_t sequence;
+    uint32_t epoch;
+    uint32_t bytes;
+    enum envelope_kind kind;
+};
+
+struct link {
+    const struct link_config *config;
+    struct stream *stream;
+    enum link_state state;
+    uint32_t worker; // number the supervisor gave
+    uint64_t process_id;
+    char app[64];      // "echo 1"
+    char why[128];     // why it is closing
+    bool hung;         // closing because it does not answer
+    uint64_t heard_ms; // last batch, or the connect
+    uint64_t moved_ms; // last commit, or the delivery that ended an idle time
+    uint64_t asked_ms; // last PING
+    uint64_t ping_serial;
+    uint32_t pings_open;
+    // The window: a ring of what was delivered and not committed.
+    struct link_input *inputs;
+    uint32_t first;
+    uint32_t count;
+    uint64_t bytes;
+    struct envelope_reader reader;
+    struct link_effect effects[ENVELOPE_EFFECTS_MAX];
+    // The router's.
+    struct list node;    // in the router's list of links
+    struct list bound;   // sessions tied to this link
+    struct list waiting; // sessions that wait for room
+    uint32_t load;       // how many are bound
+};
+
+// Takes over the stream. 0, or -ENOMEM with the stream closed. config must outlive the link.
+int link_open(struct link **out_link, struct stream *stream, const struct link_config *config);
+
+// True when an input with this much payload may be delivered now.
+bool link_room(const struct link *link, size_t bytes);
+
+// Appends an input (OPEN, FRAME, CLOSE) to the next batch. There must be room.
+void link_deliver(struct link *link, const struct envelope *input);
+
+void link_flush(struct link *link);
+
+// Heartbeat and time-outs; after each poll. Returns ms until the next look.
+int link_tick(struct link *link);
+
+void link_close(struct link *link, const char *why);
+
+#endif

@@ -1,0 +1,57 @@
+// router.h - ties sessions to workers: chooses a link, delivers frames, applies commits.
+// Floor 3. The only file that knows both sessions and links.
+//
+// A session is bound at its open to the link with the fewest sessions, and stays there. It waits,
+// without receiving, while there is no link or its link's window is full; who waits is served in
+// order. When a link is lost its sessions are closed. Owner: the shard's thread.
+#ifndef TROUPE_ROUTER_H
+#define TROUPE_ROUTER_H
+
+#include "base.h"
+#include "link.h"
+#include "session_table.h"
+
+struct router_config {
+    struct session_shared *sessions; // its handler and owner are set by router_init()
+    struct session_table *table;
+    struct link_config link; // handler and owner are set by router_init()
+    // A worker does not answer: somebody may want to kill it.
+    void (*hung)(uint32_t worker, uint64_t process_id, const char *why);
+};
+
+struct router_counts {
+    uint64_t links_up;
+    uint64_t links_lost;
+    uint64_t commits;
+    uint64_t commits_late; // for sessions that had gone
+};
+
+struct router {
+    struct router_config config;
+    struct list links; // every link, in any state
+    uint32_t link_count;
+    struct list waiting;    // sessions without a link
+    struct session *served; // may pass those that wait
+    struct router_counts counts;
+    uint64_t log_second; // limits the lines about closed sessions
+    uint32_t log_lines;
+};
+
+void router_init(struct router *router, const struct router_config *config);
+
+// A worker's stream has been accepted.
+void router_accept(struct router *router, struct stream *stream);
+
+// A session has been opened.
+void router_open(struct router *router, struct session *session);
+
+// Sends what has been delivered since the last time.
+void router_flush(struct router *router);
+
+// Heartbeats and time-outs of the links. Returns ms until the next look, -1 = not needed.
+int router_tick(struct router *router);
+
+// Closes all links; over when link_count is 0.
+void router_close(struct router *router);
+
+#endif
