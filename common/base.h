@@ -92,4 +92,8 @@ _Noreturn void base_check_failed(const char *condition, const char *file, int li
 // texts are ours, because the Windows runtime has none for the socket errors. Any thread.
 const char *error_text(int error);
 
+// Bytes of the printable UTF-8 character that text begins with; 0 when it begins with none: a
+// control, a line end of any kind, an invisible or a malformed one. Any thread.
+size_t text_printable(const char *text, size_t size);
+
 #endif

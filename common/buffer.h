@@ -27,7 +27,7 @@ static inline size_t buffer_size(const struct buffer *buffer)
 
 static inline const uint8_t *buffer_data(const struct buffer *buffer)
 {
-    return buffer->memory + buffer->head; // NULL + 0 while nothing was ever stored
+    return buffer->memory == NULL ? NULL : buffer->memory + buffer->head; // NULL + 0 is undefined
 }
 
 // Room for `size` more bytes at the tail. Returns where to write them, or NULL when out of memory
