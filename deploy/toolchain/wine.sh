@@ -3,6 +3,7 @@
 #
 #   deploy/toolchain/wine.sh PROGRAM ARGUMENTS...   exits with the program's code (its low 8 bits)
 #   deploy/toolchain/wine.sh --start                only makes what is missing, and starts the server
+#   deploy/toolchain/wine.sh --running              exits with 0 when the server runs, else 1
 #   deploy/toolchain/wine.sh --stop                 ends the Wine server and all that runs in it
 #
 # Wine's folder is a private one in the cache, ${TROUPE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/troupe},
@@ -67,12 +68,15 @@ case ${1-} in
 --start)
     ensure_running
     ;;
+--running)
+    running
+    ;;
 --stop)
     rm -f "$ready"
     [ ! -d "$WINEPREFIX" ] || wineserver -k >/dev/null 2>&1 || true
     ;;
 '' | -*)
-    say "usage: $0 PROGRAM ARGUMENTS... | --start | --stop"
+    say "usage: $0 PROGRAM ARGUMENTS... | --start | --running | --stop"
     exit 2
     ;;
 *.cmd | *.bat)
