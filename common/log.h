@@ -11,6 +11,11 @@
 
 #include "base.h"
 
+enum {
+    LOG_LINE_MAX = 2048, // bytes of a line with its end; longer ones are cut and end in "..."
+    LOG_TIME_MAX = 32,   // room for a time's text with its end
+};
+
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 
 struct log_config {
@@ -34,6 +39,9 @@ const char *log_level_text(enum log_level level);
 bool log_enabled(enum log_level level);
 
 void log_write(enum log_level level, const char *module, const char *format, ...) BASE_PRINTF(3, 4);
+
+// A UTC time in ms since 1970 as "2026-01-31T12:00:00.123Z"; returns out.
+const char *log_time_text(uint64_t utc_ms, char out[LOG_TIME_MAX]);
 
 #define log_debug(module, ...) log_write(LOG_DEBUG, module, __VA_ARGS__)
 #define log_info(module, ...)  log_write(LOG_INFO, module, __VA_ARGS__)
