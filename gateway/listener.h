@@ -20,6 +20,8 @@ struct listener;
 struct listener_slot {
     struct port_op op; // free for the receiver's posts until the slot is given back
     net_socket socket; // the new client
+    void *receiver;    // the receiver's: who it is on its way to
+    uint32_t hops;     // the receiver's: how many had no room for it
     struct listener *listener;
     struct list node; // the listener's
 };
