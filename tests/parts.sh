@@ -5,7 +5,7 @@
 # shellcheck shell=bash
 
 WINE=$ROOT/deploy/toolchain/wine.sh
-WINE_STARTED=no
+CTEST=(ctest)
 SCRATCH=
 
 part_clean_up() {
@@ -51,7 +51,7 @@ ctest_run() {
     local folder=$ROOT/build/$1 rc=0 failed
     shift
 
-    ctest --test-dir "$folder" --output-on-failure --no-tests=error "$@" || rc=$?
+    "${CTEST[@]}" --test-dir "$folder" --output-on-failure --no-tests=error "$@" || rc=$?
     failed=0
     if [ -s "$folder/Testing/Temporary/LastTestsFailed.log" ] && [ $rc != 0 ]; then
         failed=$(wc -l <"$folder/Testing/Temporary/LastTestsFailed.log")
@@ -85,9 +85,7 @@ part_asan() {
 part_tsan() {
     export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1 second_deadlock_stack=1}
     if setarch "$(uname -m)" -R true 2>/dev/null; then
-        ctest() {
-            setarch "$(uname -m)" -R ctest "$@"
-        }
+        CTEST=(setarch "$(uname -m)" -R ctest)
     fi
     suites linux-tsan
 }

@@ -15,6 +15,7 @@ PASSED=0
 FAILED=0
 SKIPPED=0
 BROKEN=()
+WINE_STARTED=no
 
 usage() {
     cat <<END
@@ -70,7 +71,7 @@ prepare() {
 clean_up() {
     trap '' INT TERM HUP
     step_stop
-    if [ "$WINE_STARTED" = yes ]; then
+    if [ $WINE_STARTED = yes ]; then
         "$WINE" --stop
     fi
 }
