@@ -159,8 +159,9 @@ static void node_check_ready(struct node *node)
              "'%s' is ready after %.3f s: gateway at '%s', %" PRIu32 " shards, %" PRIu32 " workers",
              node->config->node.name, seconds(os_now_ms() - node->started_at), node->listen,
              node->plan->shards, workers);
-    size = snprintf(line, sizeof(line), "ready: listen=%s workers=%" PRIu32 " pid=%" PRIu64 "\n",
-                    node->listen, workers, gateway_of(node)->process_id);
+    size = snprintf(line, sizeof(line),
+                    "ready: listen=%s workers=%" PRIu32 " pid=%" PRIu64 " supervisor=%" PRIu64 "\n",
+                    node->listen, workers, gateway_of(node)->process_id, os_process_id());
     os_write_stdout(line, (size_t)size);
 }
 
