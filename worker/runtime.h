@@ -1,0 +1,46 @@
+// runtime.h - the worker's loop: inputs of all shards, one turn at a time, commits back.
+// Floor 3.
+#ifndef TROUPE_RUNTIME_H
+#define TROUPE_RUNTIME_H
+
+#include "base.h"
+#include "port.h"
+#include "turn.h"
+#include "uplink.h"
+
+struct troupe_actor;
+
+enum {
+    RUNTIME_SHARDS_MAX = 64,
+    RUNTIME_SLICE_NS = 1000 * 1000, // turns of one shard before its commits leave
+};
+
+enum runtime_state {
+    RUNTIME_RUNNING,
+    RUNTIME_LEAVING, // told to stop: the commits at hand leave first
+    RUNTIME_CLOSING, // waits for the uplinks
+};
+
+struct runtime_config {
+    const struct troupe_actor *actor;
+    struct uplink_config uplink; // port, changed and owner are set by runtime_run()
+    uint32_t shards;
+};
+
+struct runtime {
+    struct runtime_config config;
+    enum runtime_state state;
+    struct port *port;
+    struct uplink *uplinks;
+    uint32_t uplinks_open;
+    bool reported; // "troupe: ready" was said
+    bool refused;
+    bool stop_posted; // of the stop thread
+    struct port_op stop;
+    struct troupe_turn turn;
+};
+
+// Runs until it is told to stop or is refused. Returns the exit code. Main thread.
+int runtime_run(const struct runtime_config *config);
+
+#endif

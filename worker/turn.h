@@ -1,0 +1,31 @@
+// turn.h - one input of one actor, and the effects that its callback asks for.
+// Floor 2. Pure.
+//
+//   1. turn_begin() with the input; the callback gets it as a struct troupe_turn
+//   2. the functions of <troupe/actor.h> gather effects
+//   3. turn_commit() writes the commit and its effects, whole, behind what is in the outbox
+#ifndef TROUPE_TURN_H
+#define TROUPE_TURN_H
+
+#include "base.h"
+#include "envelope.h"
+
+enum { TURN_BYTES_MAX = 4 * 1024 * 1024 }; // of effects; the one that passes it is the last
+
+struct troupe_turn {
+    uint64_t session;
+    uint64_t sequence;
+    uint32_t epoch;
+    uint32_t frame_max; // largest payload of a reply
+    uint32_t effect_count;
+    struct buffer effects; // encoded, kept between turns
+};
+
+void turn_begin(struct troupe_turn *turn, const struct envelope *input, uint32_t frame_max);
+
+// 0 or -ENOMEM (the outbox is as before).
+int turn_commit(struct troupe_turn *turn, struct buffer *outbox);
+
+void turn_fini(struct troupe_turn *turn);
+
+#endif
