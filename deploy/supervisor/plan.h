@@ -42,7 +42,7 @@ struct plan_input {
     const struct config *config; // checked
     uint32_t cores;
     const char *gateway_program;
-    char *const *arguments; // the configuration's arguments of `troupe up`, for the gateway
+    const char *const *arguments; // the configuration's arguments of `troupe up`, for the gateway
     size_t argument_count;
     const char *worker_program;         // what the command's first word was found to be
     const struct plan_command *command; // of the workers

@@ -91,7 +91,7 @@ static int setup_plan(struct setup *setup, int count, char **arguments, struct s
         .config = config,
         .cores = os_core_count(),
         .gateway_program = gateway,
-        .arguments = arguments + 1,
+        .arguments = (const char *const *)arguments + 1,
         .argument_count = count > 1 ? (size_t)(count - 1) : 0,
         .worker_program = worker,
         .command = &command,
