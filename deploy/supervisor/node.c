@@ -16,6 +16,9 @@
 enum {
     WORKER_START_DEATHS_MAX = CHILD_LOOP_DEATHS,
     WORKER_REPORTS_MAX = 16,
+    // A wrapper (timeout, a shell's trap) often passes on the signal that the terminal sent us too:
+    // within this time it is the same request.
+    STOP_ECHO_MS = 200,
     NAME_MAX_BYTES = 24, // "worker 4294967295"
 };
 
@@ -33,7 +36,8 @@ struct node {
     struct port *port;
     enum node_state state;
     uint64_t started_at;   // ms
-    uint32_t stops;        // stop signals
+    uint32_t stops;        // times we were asked to stop
+    uint64_t stopped_at;   // ms; the first of them
     uint32_t early_deaths; // while starting
     int exit_code;
     char listen[ADDR_TEXT_MAX]; // where the gateway really listens; empty until it says so
@@ -108,10 +112,14 @@ static void stop_done(struct port_op *op)
 {
     struct stop_message *message = container_of(op, struct stop_message, op);
     struct node *node = message->node;
+    uint64_t now = os_now_ms();
 
     free(message);
+    if (node->stops > 0 && now - node->stopped_at < STOP_ECHO_MS)
+        return;
     node->stops++;
     if (node->stops == 1) {
+        node->stopped_at = now;
         log_info("node", "stopping '%s'", node->config->node.name);
         node_stop(node, 0);
     } else if (node->stops == 2) {
@@ -156,7 +164,7 @@ static void node_check_ready(struct node *node)
     for (uint32_t i = 0; i < node->member_count; i++)
         member_event(&node->members[i], CHILD_SETTLE);
     log_info("node",
-             "'%s' is ready after %.3f s: gateway at '%s', %" PRIu32 " shards, %" PRIu32 " workers",
+             "'%s' is ready after %.3f s: listen '%s', shards %" PRIu32 ", workers %" PRIu32,
              node->config->node.name, seconds(os_now_ms() - node->started_at), node->listen,
              node->plan->shards, workers);
     size = snprintf(line, sizeof(line),
@@ -210,24 +218,40 @@ static void member_report(struct member *member, const struct report *report)
         member_event(member, CHILD_SAYS_READY);
 }
 
+// Repetitions are for debug: one line tells of a start that does not come about, or of a loop.
+static enum log_level level_of(const struct member *member, enum log_level level)
+{
+    const struct node *node = member->owner;
+    bool again = node->state == NODE_STARTING ? node->early_deaths > 1
+                                              : member->child.streak > CHILD_LOOP_DEATHS;
+
+    return again ? LOG_DEBUG : level;
+}
+
+static void member_started(struct member *member)
+{
+    // Its first start is always told.
+    log_write(member->child.lives == 1 ? LOG_INFO : level_of(member, LOG_INFO), "node",
+              "started %s, process %" PRIu64, member->name, member->process_id);
+}
+
 static void member_died(struct member *member, enum child_action action)
 {
     struct node *node = member->owner;
     const struct child *child = &member->child;
     uint64_t now = os_now_ms();
-    // One line tells it: the first death of a start, the first five of a series.
-    bool quiet =
-        node->state == NODE_STARTING ? node->early_deaths++ > 0 : child->streak > CHILD_LOOP_DEATHS;
 
+    if (node->state == NODE_STARTING)
+        node->early_deaths++;
     if (node->state >= NODE_STOPPING_GATEWAY) {
         member_event(member, CHILD_STOP);
     } else if (action == CHILD_REPORT_LOOP) {
         log_error("node",
-                  "%s keeps ending, %d times in a row, the last time: %s; from now on it "
-                  "starts every %d s",
+                  "%s keeps ending, %d times in a row, the last time: %s; from now on it starts "
+                  "every %d s",
                   member->name, CHILD_LOOP_DEATHS, member->reason, CHILD_BACK_OFF_MAX_MS / 1000);
     } else {
-        log_write(quiet ? LOG_DEBUG : LOG_WARN, "node",
+        log_write(level_of(member, LOG_WARN), "node",
                   "%s (process %" PRIu64 ") ended after %.3f s: %s; starts again in %" PRIu64 " ms",
                   member->name, member->process_id, seconds(now - child->spawned_at),
                   member->reason, child->deadline > now ? child->deadline - now : 0);
@@ -238,6 +262,8 @@ static void member_given_up(struct member *member)
 {
     struct node *node = member->owner;
 
+    if (node->state >= NODE_STOPPING_GATEWAY) // one reason is enough
+        return;
     if (member->child.failed || member->child.streak == 1)
         node_error(node, "%s ended during start: %s", member->name, member->reason);
     else
@@ -252,7 +278,8 @@ static void member_became_ready(struct member *member)
     uint64_t took = member->child.ready_at - member->child.spawned_at;
 
     if (node->state == NODE_RUNNING)
-        log_info("node", "%s is ready again after %.3f s", member->name, seconds(took));
+        log_write(level_of(member, LOG_INFO), "node", "%s is ready again after %.3f s",
+                  member->name, seconds(took));
     else
         log_debug("node", "%s is ready after %.3f s", member->name, seconds(took));
     node_check_ready(node);
@@ -273,7 +300,7 @@ static void member_changed(struct member *member, enum child_action action)
 {
     switch (action) {
     case CHILD_SPAWN:
-        log_info("node", "started %s, process %" PRIu64, member->name, member->process_id);
+        member_started(member);
         break;
     case CHILD_REPORT_READY:
         member_became_ready(member);
@@ -423,7 +450,7 @@ int node_run(struct node *node)
         if (node->members[i].child.lives > 1)
             restarts += node->members[i].child.lives - 1;
     }
-    log_info("node", "'%s' is stopped after %.3f s, %" PRIu32 " restarts", node->config->node.name,
+    log_info("node", "'%s' is stopped after %.3f s, restarts %" PRIu32, node->config->node.name,
              seconds(os_now_ms() - node->started_at), restarts);
     return node->exit_code;
 }
