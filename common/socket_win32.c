@@ -6,6 +6,7 @@
 #include <mswsock.h>
 #include <string.h>
 
+#include "error_win32.h"
 #include "log.h"
 
 _Static_assert(sizeof(struct sockaddr_in6) == SOCKET_NAME_MAX, "room for either family");
@@ -15,68 +16,6 @@ union name {
     struct sockaddr_in ipv4;
     struct sockaddr_in6 ipv6;
     struct sockaddr_storage storage;
-};
-
-// One table for the codes of Winsock calls, of Windows calls, and of operations that finished: the
-// latter say ERROR_NETNAME_DELETED where a call says WSAECONNRESET.
-static const struct {
-    uint32_t code;
-    int error;
-} error_table[] = {
-    {ERROR_OPERATION_ABORTED, ECANCELED}, // CancelIoEx
-    {WSA_E_CANCELLED, ECANCELED},
-    {ERROR_NETNAME_DELETED, ECONNRESET}, // the peer's RST
-    {ERROR_UNEXP_NET_ERR, ECONNRESET},   // Wine: the client was gone before AcceptEx
-    {WSAECONNRESET, ECONNRESET},
-    {WSAENETRESET, ECONNRESET},
-    {WSAEDISCON, ECONNRESET},
-    {ERROR_GRACEFUL_DISCONNECT, ECONNRESET},
-    {676, ECONNRESET}, // STATUS_HANDLES_CLOSED; Wine: the socket was closed under the operation
-    {ERROR_INVALID_HANDLE, ECONNRESET}, // as above
-    {ERROR_CONNECTION_ABORTED, ECONNABORTED},
-    {WSAECONNABORTED, ECONNABORTED},
-    {ERROR_CONNECTION_REFUSED, ECONNREFUSED},
-    {WSAECONNREFUSED, ECONNREFUSED},
-    {ERROR_PORT_UNREACHABLE, ECONNREFUSED},
-    {ERROR_SEM_TIMEOUT, ETIMEDOUT}, // TCP gave up
-    {ERROR_TIMEOUT, ETIMEDOUT},
-    {WSAETIMEDOUT, ETIMEDOUT},
-    {ERROR_NETWORK_UNREACHABLE, ENETUNREACH},
-    {WSAENETUNREACH, ENETUNREACH},
-    {WSAENETDOWN, ENETDOWN},
-    {ERROR_HOST_UNREACHABLE, EHOSTUNREACH},
-    {ERROR_PROTOCOL_UNREACHABLE, EHOSTUNREACH},
-    {WSAEHOSTUNREACH, EHOSTUNREACH},
-    {WSAEHOSTDOWN, EHOSTUNREACH},
-    {WSAESHUTDOWN, EPIPE}, // a send after our own FIN
-    {ERROR_BROKEN_PIPE, EPIPE},
-    {WSAENOTCONN, ENOTCONN},
-    {ERROR_CONNECTION_INVALID, ENOTCONN},
-    {WSAEISCONN, EISCONN},
-    {ERROR_CONNECTION_ACTIVE, EISCONN},
-    {WSAEADDRINUSE, EADDRINUSE},
-    {ERROR_ADDRESS_ALREADY_ASSOCIATED, EADDRINUSE},
-    {WSAEADDRNOTAVAIL, EADDRNOTAVAIL},
-    {WSAEACCES, EACCES},
-    {ERROR_ACCESS_DENIED, EACCES},
-    {WSAEAFNOSUPPORT, EAFNOSUPPORT},
-    {WSAEPROTONOSUPPORT, EAFNOSUPPORT},
-    {WSAEMFILE, EMFILE},
-    {ERROR_TOO_MANY_OPEN_FILES, EMFILE},
-    {WSAENOBUFS, ENOBUFS},
-    {ERROR_NO_SYSTEM_RESOURCES, ENOBUFS},
-    {ERROR_WORKING_SET_QUOTA, ENOBUFS},
-    {ERROR_NONPAGED_SYSTEM_RESOURCES, ENOBUFS},
-    {ERROR_NOT_ENOUGH_MEMORY, ENOMEM},
-    {ERROR_OUTOFMEMORY, ENOMEM},
-    {WSAEWOULDBLOCK, EAGAIN},
-    {WSAEINTR, EINTR},
-    {WSAEINVAL, EINVAL},
-    {WSAEFAULT, EFAULT},
-    {ERROR_INVALID_PARAMETER, EINVAL},
-    {WSAENOTSOCK, ENOTSOCK},
-    {WSAEMSGSIZE, EMSGSIZE},
-    {WSAEOPNOTSUPP, EOPNOTSUPP},
 };
 
 static int last_error(void)
@@ -136,14 +75,8 @@ static int bind_exclusively(SOCKET socket, const struct net_addr *at)
 
 int socket_error(uint32_t code)
 {
-    int error = -EIO;
+    int error = error_from_windows(code);
 
-    for (size_t i = 0; i < ARRAY_COUNT(error_table); i++) {
-        if (error_table[i].code == code) {
-            error = -error_table[i].error;
-            break;
-        }
-    }
     log_debug("port", "windows error %u is '%s'", (unsigned)code, error_text(error));
     return error;
 }

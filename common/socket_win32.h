@@ -11,8 +11,7 @@
 
 enum { SOCKET_NAME_MAX = 28 }; // bytes of the longest socket address, asserted
 
-// The negative errno of a code of Winsock, Windows or of a finished OVERLAPPED; the raw code is
-// logged at debug. Never 0.
+// error_from_windows(), and the raw code in the log at debug.
 int socket_error(uint32_t code);
 
 // A new TCP socket of a family. 0 or negative errno.
