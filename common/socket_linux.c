@@ -84,7 +84,7 @@ int socket_make(const struct net_addr *for_peer)
 
 int socket_listen(const struct net_addr *at, uint32_t backlog)
 {
-    struct sockaddr_storage address;
+    struct sockaddr_storage address = {0};
     socklen_t size = addr_to_os(at, &address);
     int fd = socket_make(at);
     int rc = 0;
@@ -123,7 +123,7 @@ int socket_accept(int listener)
 
 int socket_connect(int socket, const struct net_addr *to)
 {
-    struct sockaddr_storage address;
+    struct sockaddr_storage address = {0};
     socklen_t size = addr_to_os(to, &address);
 
     if (connect(socket, (const struct sockaddr *)&address, size) == 0)
@@ -179,7 +179,7 @@ void port_discard(net_socket socket, enum port_close_mode mode)
 
 int port_addr_local(net_socket socket, struct net_addr *out_addr)
 {
-    struct sockaddr_storage address;
+    struct sockaddr_storage address = {0};
     socklen_t size = sizeof(address);
 
     if (getsockname((int)socket, (struct sockaddr *)&address, &size) < 0)
@@ -189,7 +189,7 @@ int port_addr_local(net_socket socket, struct net_addr *out_addr)
 
 int port_addr_peer(net_socket socket, struct net_addr *out_addr)
 {
-    struct sockaddr_storage address;
+    struct sockaddr_storage address = {0};
     socklen_t size = sizeof(address);
 
     if (getpeername((int)socket, (struct sockaddr *)&address, &size) < 0)

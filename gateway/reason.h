@@ -1,5 +1,5 @@
 // reason.h - why a session was closed or a client refused: counted, logged, told to the actor.
-// Floor 2.
+// Floor 1.
 #ifndef TROUPE_REASON_H
 #define TROUPE_REASON_H
 

@@ -5,7 +5,7 @@
 #include "load.h"
 #include "options.h"
 #include "os.h"
-#include "report.h"
+#include "bench_report.h"
 
 static int write_json(const struct options *options, const struct result *result)
 {

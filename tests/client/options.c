@@ -146,9 +146,9 @@ static bool set_other(struct options *options, const char *name, const char *val
     }
     if (strcmp(name, "size") == 0 || strcmp(name, "sizes") == 0)
         return set_sizes(options, name, value, why);
-    if (strcmp(name, "pid") == 0)
+    if (strcmp(name, "pid") == 0 && value)
         return set_pids(options, value, why);
-    CHECK(strcmp(name, "json") == 0);
+    CHECK(strcmp(name, "json") == 0); // the one whose value may be missing
     options->json = true;
     options->json_file = value;
     return true;

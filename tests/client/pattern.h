@@ -1,6 +1,5 @@
-// pattern.h - what a test frame holds: a function of seed, client and sequence, so that whoever
-// knows them can check every byte, at any place, without keeping it.
-// Floor 0. Pure.
+// pattern.h - what a test frame holds: a function of seed, client and sequence.
+// Floor 0. Pure. Whoever knows the three can check every byte, at any place, without keeping it.
 //
 // A frame of 8 bytes and more begins with its sequence and its client as u32 little-endian (text:
 // 16 hexadecimal digits); the rest, and shorter frames whole, is a pseudo-random stream of their

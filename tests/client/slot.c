@@ -126,7 +126,7 @@ static bool check(struct slot *slot, const uint8_t *data, size_t size)
     if (right < size) {
         result_add_error(run->result, RESULT_BYTES, "client %u: reply %llu is wrong at byte %llu",
                          (unsigned)slot->number, (unsigned long long)slot->received,
-                         (unsigned long long)(slot->within + right));
+                         (unsigned long long)slot->within + right);
         fail(slot);
         return false;
     }

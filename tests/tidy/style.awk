@@ -85,7 +85,7 @@ function start_file(own) {
 
 function check_floor(name) {
     is_included[name] = 1
-    if (!(name in floor_of) || name == own_name || floor < 0)
+    if (!(name in floor_of) || name == own_name || floor < 0 || is_part_of(base_name(path), name))
         return
     if (own_name != "" && is_part_of(name, own_name)) {
         is_private[name] = own_name
@@ -170,7 +170,7 @@ BEGIN {
         "_MSC_VER|_GNU_SOURCE|_POSIX_C_SOURCE)([^A-Za-z0-9_]|$)"
     os_headers = "^((windows|winsock2?|ws2tcpip|mswsock|winternl|psapi|sddl|aclapi|bcrypt|" \
         "tlhelp32|shlobj|io|direct|process|unistd|pthread|signal|poll|fcntl|dlfcn|sched|syslog|" \
-        "pwd|grp|spawn|netdb|ifaddrs|threads|stdatomic)[.]h|(sys|netinet|arpa|linux|net)/.*)$"
+        "pwd|grp|spawn|netdb|ifaddrs|threads)[.]h|(sys|netinet|arpa|linux|net)/.*)$"
     learn_headers()
 }
 

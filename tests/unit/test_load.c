@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "histogram.h"
@@ -155,7 +156,7 @@ static enum options_result parse(struct options *options, char why[256], const c
     int count = 1;
     char *word;
 
-    strcpy(text, line);
+    snprintf(text, sizeof(text), "%s", line);
     for (word = strtok(text, " "); word; word = strtok(NULL, " "))
         arguments[count++] = word;
     why[0] = '\0';

@@ -1,7 +1,7 @@
-// report.h - the result of a run for people and for programs.
+// bench_report.h - the result of a run for people and for programs.
 // Floor 3.
-#ifndef TROUPE_REPORT_H
-#define TROUPE_REPORT_H
+#ifndef TROUPE_BENCH_REPORT_H
+#define TROUPE_BENCH_REPORT_H
 
 #include <stdio.h>
 

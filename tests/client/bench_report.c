@@ -1,4 +1,4 @@
-#include "report.h"
+#include "bench_report.h"
 
 static double seconds(const struct result *result)
 {
