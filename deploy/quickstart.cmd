@@ -119,8 +119,10 @@ rem Waits for the ready line in the file that TALK names, then sends the traffic
 set TRIES=0
 set ADDRESS=
 :wait
-if exist "%TALK%" for /f "usebackq tokens=1-9" %%a in ("%TALK%") do call :ready %%a "%%b" "%%c" "%%d" "%%e"
+if not exist "%TALK%" goto wait_more
+for /f "usebackq tokens=1-9" %%a in ("%TALK%") do call :ready %%a "%%b" "%%c" "%%d" "%%e"
 if not "%ADDRESS%"=="" goto ready_now
+:wait_more
 set /a TRIES=TRIES+1
 if %TRIES%==60 goto not_ready
 ping -n 2 127.0.0.1 >nul

@@ -91,7 +91,8 @@ traffic() {
     say "Traffic: $clients clients at once, each $frames frames with 0 bytes to the maximum after" \
         'the id; every byte that comes back is compared.'
     step_try "$log" 'traffic' "${WINE[@]}" "$BIN/troupe-bench$EXE" \
-        --connect "127.0.0.1:$NODE_PORT" --clients $clients --frames $frames --sizes 2-65533 || rc=$?
+        --connect "127.0.0.1:$NODE_PORT" --clients $clients --frames $frames --sizes 2-65533 ||
+        rc=$?
     if [ $rc != 0 ]; then
         tail -n 20 "$log" >&2
         complain "the traffic went wrong (exit code $rc); see '$log' and '$LOGS/node.log'"
@@ -108,7 +109,9 @@ explain() {
 
 Talk to it (Troupe's default framing: u16 little-endian size that counts itself, u16 id, body):
   printf '\\x09\\x00\\x01\\x00hello' | nc -q 1 127.0.0.1 $PORT | od -c
-  exec 3<>/dev/tcp/127.0.0.1/$NODE_PORT; printf '\\x09\\x00\\x01\\x00hello' >&3; head -c 9 <&3 | od -c
+or, with nothing but bash:
+  exec 3<>/dev/tcp/127.0.0.1/$NODE_PORT
+  printf '\\x09\\x00\\x01\\x00hello' >&3; head -c 9 <&3 | od -c
   $bench --connect 127.0.0.1:$NODE_PORT --clients 100 --sizes 2-1000
 By hand, a line a message: stop this node, start one that speaks lines, and type:
   $up up --gateway.frame=line

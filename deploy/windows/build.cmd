@@ -22,8 +22,10 @@ goto build
 
 :install
 echo Installing MSYS2 packages ...
-set NAME=mingw-w64-ucrt-x86_64
-pacman -S --needed --noconfirm %NAME%-gcc %NAME%-cmake %NAME%-ninja %NAME%-nng %NAME%-msgpack-c %NAME%-libyaml %NAME%-cmocka
+set U=mingw-w64-ucrt-x86_64
+set TOOLS=%U%-gcc %U%-cmake %U%-ninja
+set LIBRARIES=%U%-nng %U%-msgpack-c %U%-libyaml %U%-cmocka
+pacman -S --needed --noconfirm %TOOLS% %LIBRARIES%
 if errorlevel 1 exit /b 1
 
 :build
