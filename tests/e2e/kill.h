@@ -1,0 +1,11 @@
+// kill.h - ends a process of the node under test that is not the test's own child.
+// Floor 0. Twins: kill_linux.c, kill_win32.c.
+#ifndef TROUPE_KILL_H
+#define TROUPE_KILL_H
+
+#include "base.h"
+
+// Ends it now, without a chance to clean up. 0, -ESRCH when there is none, or another error.
+int kill_process(uint64_t process_id);
+
+#endif

@@ -1,0 +1,16 @@
+#include <winsock2.h>
+#include <windows.h>
+
+#include "kill.h"
+
+int kill_process(uint64_t process_id)
+{
+    HANDLE process = OpenProcess(PROCESS_TERMINATE, FALSE, (DWORD)process_id);
+    BOOL done;
+
+    if (!process)
+        return -ESRCH;
+    done = TerminateProcess(process, 9);
+    CloseHandle(process);
+    return done ? 0 : -EACCES;
+}
