@@ -67,6 +67,10 @@ void config_init(struct config *config);
 // each case error->text is one complete line, and config is to be thrown away.
 int config_load(struct config *config, const char *path, struct config_error *error);
 
+// The same from memory; name is how errors call it.
+int config_load_text(struct config *config, const char *name, const void *text, size_t size,
+                     struct config_error *error);
+
 // assignment is "section.key=value"; origin is how errors call it. 0 or -EINVAL.
 int config_set(struct config *config, const char *assignment, const char *origin,
                struct config_error *error);
