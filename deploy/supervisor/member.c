@@ -7,9 +7,6 @@
 #include "log.h"
 #include "os.h"
 
-// What a program that does not handle SIGTERM ends with: a stop like any other.
-enum { CODE_TERMINATED = 128 + 15 };
-
 struct report_message {
     struct port_op op;
     struct member *member;
@@ -39,8 +36,7 @@ static void exited_done(struct port_op *op)
     member->process = NULL;
     snprintf(member->reason, sizeof(member->reason), "%s%s%s%s", member->how.text,
              explained ? " (" : "", member->failure, explained ? ")" : "");
-    if (member->child.state == CHILD_STOPPING && !explained && member->how.code != 0 &&
-        member->how.code != CODE_TERMINATED)
+    if (member->child.state == CHILD_STOPPING && !explained && member->how.code != 0)
         log_warn("member", "%s (process %" PRIu64 ") was asked to stop and ended so: %s",
                  member->name, member->process_id, member->reason);
     member_event(member, CHILD_EXITED);

@@ -450,7 +450,9 @@ int node_run(struct node *node)
         if (node->members[i].child.lives > 1)
             restarts += node->members[i].child.lives - 1;
     }
-    log_info("node", "'%s' is stopped after %.3f s, restarts %" PRIu32, node->config->node.name,
-             seconds(os_now_ms() - node->started_at), restarts);
+    // A start that failed has had its line.
+    log_write(gateway_of(node)->child.settled || node->exit_code == 0 ? LOG_INFO : LOG_DEBUG,
+              "node", "'%s' is stopped after %.3f s, restarts %" PRIu32, node->config->node.name,
+              seconds(os_now_ms() - node->started_at), restarts);
     return node->exit_code;
 }

@@ -156,15 +156,24 @@ int plan_command_split(const char *text, struct plan_command *out_command, const
 
 uint32_t plan_shards(const struct config *config, uint32_t cores)
 {
+    uint32_t shards = cores / 4;
+
     if (config->gateway.shards != CONFIG_AUTO)
         return config->gateway.shards;
-    return cores < 4 ? 1 : cores / 4;
+    // What gateway.shards would be refused for: above its range, or more shards than sessions.
+    if (shards > PLAN_SHARDS_MAX)
+        shards = PLAN_SHARDS_MAX;
+    if (shards > config->gateway.max_sessions)
+        shards = config->gateway.max_sessions;
+    return shards < 1 ? 1 : shards;
 }
 
 uint32_t plan_workers(const struct config *config, uint32_t cores)
 {
     if (config->workers.count != CONFIG_AUTO)
         return config->workers.count;
+    if (cores > PLAN_WORKERS_MAX)
+        return PLAN_WORKERS_MAX;
     return cores < 1 ? 1 : cores;
 }
 

@@ -13,7 +13,11 @@
 #include "base.h"
 #include "config.h"
 
-enum { PLAN_WORDS_MAX = 64 }; // words of a command
+enum {
+    PLAN_WORDS_MAX = 64,    // words of a command
+    PLAN_SHARDS_MAX = 64,   // most that gateway.shards may be
+    PLAN_WORKERS_MAX = 256, // most that workers.count may be
+};
 
 // A command in words. "..." groups what is between into a word, also within one (a"b c"d), and may
 // be empty; there is no other quoting and no shell. Words end at blanks and tabs.

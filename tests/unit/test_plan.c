@@ -130,12 +130,17 @@ static void plan_counts_follow_cores_unless_set(void **unused)
     memset(&config, 0, sizeof(config));
     config.gateway.shards = CONFIG_AUTO;
     config.workers.count = CONFIG_AUTO;
+    config.gateway.max_sessions = 10000;
     assert_int_equal(plan_shards(&config, 0), 1);
     assert_int_equal(plan_workers(&config, 0), 1);
     for (uint32_t cores = 1; cores <= 256; cores++) {
         assert_int_equal(plan_shards(&config, cores), cores < 8 ? 1 : cores / 4);
         assert_int_equal(plan_workers(&config, cores), cores);
     }
+    assert_int_equal(plan_shards(&config, 1000), PLAN_SHARDS_MAX);
+    assert_int_equal(plan_workers(&config, 1000), PLAN_WORKERS_MAX);
+    config.gateway.max_sessions = 2;
+    assert_int_equal(plan_shards(&config, 64), 2);
     config.gateway.shards = 3;
     config.workers.count = 7;
     assert_int_equal(plan_shards(&config, 64), 3);
@@ -159,6 +164,7 @@ static void make_plan(struct plan *plan, struct config *config, struct plan_comm
     };
 
     memset(config, 0, sizeof(*config));
+    config->gateway.max_sessions = 100;
     config->workers.count = 2;
     config->node.log_level = LOG_WARN;
     strcpy(config->node.log_file, "/var/log/troupe.log");
