@@ -210,10 +210,13 @@ static void gateway_report(const struct gateway *gateway)
 
 static int gateway_run(struct gateway *gateway)
 {
-    if (shard_start(&gateway->shards[0], &gateway->group, 0) != 0)
+    if (shard_open(&gateway->shards[0], &gateway->group, 0) != 0)
         return 1;
+    // Before the start brings nng's threads, which would hear the signals otherwise.
     gateway->stop.done = gateway_stop_heard;
     os_on_stop(gateway_on_stop, gateway);
+    if (shard_start(&gateway->shards[0], &gateway->group, 0) != 0)
+        return 1;
     gateway_start_threads(gateway);
     shard_run(&gateway->shards[0]);
     for (uint32_t i = 1; i < gateway->group.count; i++) {

@@ -145,10 +145,21 @@ static int shard_sooner(int a_ms, int b_ms)
     return a_ms;
 }
 
-int shard_start(struct shard *shard, const struct shard_group *group, uint32_t index)
+int shard_open(struct shard *shard, const struct shard_group *group, uint32_t index)
 {
     uint32_t capacity = shard_capacity(group, index);
     struct port_config port = {.op_count_max = capacity * 3 + group->accepts + SHARD_OPS_SPARE};
+    int error = port_create(&shard->port, &port);
+
+    if (error != 0)
+        log_error("shard", "cannot make a completion port: %s", error_text(error));
+    return error;
+}
+
+int shard_start(struct shard *shard, const struct shard_group *group, uint32_t index)
+{
+    uint32_t capacity = shard_capacity(group, index);
+    bool opened_before = shard->port != NULL;
     struct router_config router = {
         .sessions = &shard->sessions,
         .table = &shard->table,
@@ -167,11 +178,9 @@ int shard_start(struct shard *shard, const struct shard_group *group, uint32_t i
     shard->group = group;
     shard->index = index;
     shard->stop.done = shard_stopping;
-    error = port_create(&shard->port, &port);
-    if (error != 0) {
-        log_error("shard", "cannot make a completion port: %s", error_text(error));
+    error = opened_before ? 0 : shard_open(shard, group, index);
+    if (error != 0)
         return error;
-    }
     session_shared_init(&shard->sessions);
     shard->sessions.port = shard->port;
     shard->sessions.codec = group->codec;
@@ -196,8 +205,10 @@ int shard_start(struct shard *shard, const struct shard_group *group, uint32_t i
 fail_streams:
     session_table_fini(&shard->table);
 fail_table:
-    port_destroy(shard->port);
-    shard->port = NULL;
+    if (!opened_before) {
+        port_destroy(shard->port);
+        shard->port = NULL;
+    }
     return error;
 }
 

@@ -54,6 +54,10 @@ struct shard {
     struct port_op stop;
 };
 
+// Makes the shard's port, for who must post to it before it starts: a stop signal. It then outlives
+// a start that fails. shard_start() does it if nobody has. 0, or a negative errno, logged.
+int shard_open(struct shard *shard, const struct shard_group *group, uint32_t index);
+
 // 0, or a negative errno with one line of log that says what failed.
 int shard_start(struct shard *shard, const struct shard_group *group, uint32_t index);
 
