@@ -48,7 +48,7 @@ static bool load_open(struct load *load)
         slot->run = &load->run;
         slot->number = i;
         slot->idle = i >= options->clients;
-        slot->due = options->rate > 0 ? 0 : UINT64_MAX;
+        slot->due = options->rate > 0 || options->mode == OPTIONS_CONNECT_EACH ? 0 : UINT64_MAX;
         if (!slot->idle && options->rate == 0) {
             slot->sent_ns = calloc(options->window, sizeof *slot->sent_ns);
             if (!slot->sent_ns)

@@ -215,9 +215,9 @@ static void on_sent(struct client_conn *conn)
 
 void slot_open(struct slot *slot)
 {
-    slot->due += slot->run->options->mode == OPTIONS_CONNECT_EACH;
     int rc = client_open(slot->run->client, slot, &slot->conn);
 
+    slot->due += slot->run->options->mode == OPTIONS_CONNECT_EACH;
     if (slot->sent_ns)
         slot->sent_ns[0] = os_now_ns(); // OPTIONS_CONNECT_EACH counts from here
     if (rc == 0)
