@@ -11,8 +11,9 @@ if(WIN32)
     # Windows 10: what GetQueuedCompletionStatusEx, job lists and the rest of our twins need.
     target_compile_definitions(troupe_flags INTERFACE
         _WIN32_WINNT=0x0A00 WIN32_LEAN_AND_MEAN __USE_MINGW_ANSI_STDIO=1)
+    # To the linker -fstack-protector means the library behind it, where there is one.
     target_link_options(troupe_flags INTERFACE
-        -static -Wl,--dynamicbase -Wl,--nxcompat -Wl,--high-entropy-va)
+        -static -fstack-protector-strong -Wl,--dynamicbase -Wl,--nxcompat -Wl,--high-entropy-va)
     # Every program, and no library, carries the manifest.
     enable_language(RC)
     target_sources(troupe_flags INTERFACE
