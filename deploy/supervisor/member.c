@@ -36,7 +36,9 @@ static void exited_done(struct port_op *op)
     member->process = NULL;
     snprintf(member->reason, sizeof(member->reason), "%s%s%s%s", member->how.text,
              explained ? " (" : "", member->failure, explained ? ")" : "");
-    if (member->child.state == CHILD_STOPPING && !explained && member->how.code != 0)
+    // Before it is ready it may not yet hear that it is asked: no wonder then.
+    if (member->child.state == CHILD_STOPPING && member->child.ready_at != 0 && !explained &&
+        member->how.code != 0)
         log_warn("member", "%s (process %" PRIu64 ") was asked to stop and ended so: %s",
                  member->name, member->process_id, member->reason);
     member_event(member, CHILD_EXITED);
