@@ -13,7 +13,7 @@
 
 enum {
     LOG_LINE_MAX = 2048, // bytes of a line with its end; longer ones are cut and end in "..."
-    LOG_TIME_MAX = 32,   // room for a time's text with its end
+    LOG_TIME_MAX = 48,   // room for a time's text with its end
 };
 
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
