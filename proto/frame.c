@@ -33,15 +33,14 @@ static bool piece_is(struct piece piece, const char *text)
     return piece.size == strlen(text) && memcmp(piece.text, text, piece.size) == 0;
 }
 
-// Cuts off what stands before the separator, or all of it, and the separator with it.
+// Cuts off what stands before the separator. Without one that is all, and the rest has no text.
 static struct piece piece_cut(struct piece *rest, char separator)
 {
     const char *at = memchr(rest->text, separator, rest->size);
     struct piece front = {rest->text, at == NULL ? rest->size : (size_t)(at - rest->text)};
-    size_t taken = front.size + (at == NULL ? 0 : 1);
 
-    rest->text += taken;
-    rest->size -= taken;
+    *rest =
+        at == NULL ? (struct piece){NULL, 0} : (struct piece){at + 1, rest->size - front.size - 1};
     return front;
 }
 
@@ -103,7 +102,7 @@ static const char *description_parse(struct frame_codec *codec, const char *text
     bool seen[KEY_COUNT] = {false};
 
     *codec = (struct frame_codec){.kind = FRAME_LENGTH, .big_endian = true};
-    while (rest.size > 0) {
+    while (rest.text != NULL) {
         struct piece value = piece_cut(&rest, ',');
         struct piece name = piece_cut(&value, '=');
         int key = 0;
