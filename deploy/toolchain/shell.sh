@@ -116,7 +116,7 @@ build_preset() {
     shift
 
     if preset_stale "$folder"; then
-        rm -rf "$folder/CMakeCache.txt" "$folder/CMakeFiles"
+        rm -rf "$folder/build.ninja" "$folder/CMakeCache.txt" "$folder/CMakeFiles"
         step "$LOGS/$preset-configure.log" "configuring $preset" \
             cmake -S "$ROOT" --preset "$preset" || return
     fi
