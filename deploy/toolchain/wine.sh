@@ -18,7 +18,9 @@ WINEDEBUG=${WINEDEBUG:--all}
 # No offers to fetch .NET and a browser, no menu entries; a crash ends the program at once with its
 # code (the default debugger takes seconds and at times turns the code into 0).
 WINEDLLOVERRIDES='mscoree,mshtml=;winemenubuilder.exe,winedbg.exe=d'
-export WINEPREFIX WINEDEBUG WINEDLLOVERRIDES
+# Arguments and file names of Linux are UTF-8 to the programs, whatever the caller's language.
+LC_ALL=C.UTF-8
+export WINEPREFIX WINEDEBUG WINEDLLOVERRIDES LC_ALL
 unset DISPLAY WAYLAND_DISPLAY
 ready=$WINEPREFIX/troupe-ready
 
