@@ -77,7 +77,7 @@ static enum child_action failed(struct child *child, uint64_t now_ms)
 
 static enum child_action died(struct child *child, uint64_t now_ms)
 {
-    if (child->state == CHILD_READY && now_ms - child->ready_at >= CHILD_STEADY_MS)
+    if (child->ready_at != 0 && now_ms - child->ready_at >= CHILD_STEADY_MS)
         child->streak = 0;
     child->streak++;
     child->deaths++;
@@ -89,11 +89,10 @@ static enum child_action died(struct child *child, uint64_t now_ms)
     return child->streak == CHILD_LOOP_DEATHS ? CHILD_REPORT_LOOP : CHILD_REPORT_DEATH;
 }
 
-// The state stays: the exit that follows is a death like any other.
 static enum child_action hung(struct child *child, uint64_t now_ms)
 {
-    (void)child;
     (void)now_ms;
+    child_enter(child, CHILD_REPLACING, CHILD_NEVER);
     return CHILD_END;
 }
 
@@ -108,6 +107,13 @@ static enum child_action ask(struct child *child, uint64_t now_ms)
 {
     child_enter(child, CHILD_STOPPING, now_ms + child->rules.stop_timeout_ms);
     return CHILD_ASK;
+}
+
+// It is being killed already; not for the stop's sake, so that the stop can still be orderly.
+static enum child_action await_end(struct child *child, uint64_t now_ms)
+{
+    child_enter(child, CHILD_STOPPING, now_ms + child->rules.stop_timeout_ms);
+    return CHILD_NOTHING;
 }
 
 static enum child_action end(struct child *child, uint64_t now_ms)
@@ -152,6 +158,8 @@ static const child_step table[CHILD_STATE_COUNT][CHILD_EVENT_COUNT] = {
     [CHILD_STARTING] = {wrong, wrong, wrong, become_ready, failed, died, hung, settle, ask, end,
                         tick_starting},
     [CHILD_READY] = {wrong, wrong, wrong, ignore, failed, died, hung, settle, ask, end, ignore},
+    [CHILD_REPLACING] = {wrong, wrong, wrong, ignore, failed, died, ignore, settle, await_end, end,
+                         ignore},
     [CHILD_BACKING_OFF] = {wrong, wrong, wrong, ignore, ignore, wrong, ignore, settle, done, done,
                            tick_backing_off},
     [CHILD_STOPPING] = {wrong, wrong, wrong, ignore, ignore, done, ignore, settle, ignore, end,
@@ -186,6 +194,7 @@ bool child_alive(const struct child *child)
     switch (child->state) {
     case CHILD_STARTING:
     case CHILD_READY:
+    case CHILD_REPLACING:
     case CHILD_STOPPING:
     case CHILD_KILLED:
         return true;
@@ -197,15 +206,11 @@ bool child_alive(const struct child *child)
 const char *child_state_text(enum child_state state)
 {
     static const char *const texts[CHILD_STATE_COUNT] = {
-        [CHILD_IDLE] = "idle",
-        [CHILD_SPAWNING] = "spawning",
-        [CHILD_STARTING] = "starting",
-        [CHILD_READY] = "ready",
-        [CHILD_BACKING_OFF] = "backing off",
-        [CHILD_STOPPING] = "stopping",
-        [CHILD_KILLED] = "killed",
-        [CHILD_GIVEN_UP] = "given up",
-        [CHILD_STOPPED] = "stopped",
+        [CHILD_IDLE] = "idle",           [CHILD_SPAWNING] = "spawning",
+        [CHILD_STARTING] = "starting",   [CHILD_READY] = "ready",
+        [CHILD_REPLACING] = "replacing", [CHILD_BACKING_OFF] = "backing off",
+        [CHILD_STOPPING] = "stopping",   [CHILD_KILLED] = "killed",
+        [CHILD_GIVEN_UP] = "given up",   [CHILD_STOPPED] = "stopped",
     };
 
     CHECK(state < CHILD_STATE_COUNT);

@@ -30,6 +30,7 @@ enum child_state {
     CHILD_SPAWNING,    // CHILD_SPAWN was answered, its outcome is due
     CHILD_STARTING,    // runs, not ready yet
     CHILD_READY,       // runs and works
+    CHILD_REPLACING,   // killed because it hung; its exit is a death like any other
     CHILD_BACKING_OFF, // no process; starts again at the deadline
     CHILD_STOPPING,    // asked to stop; killed at the deadline
     CHILD_KILLED,      // killed at the node's stop; its exit is due

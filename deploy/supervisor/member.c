@@ -118,6 +118,7 @@ void member_init(struct member *member, const struct member_config *config)
 
 void member_event(struct member *member, enum child_event event)
 {
+    enum child_state before = member->child.state;
     enum child_action action = child_event(&member->child, event, os_now_ms());
 
     if (action == CHILD_SPAWN) {
@@ -127,6 +128,9 @@ void member_event(struct member *member, enum child_event event)
             member->handler->changed(member, CHILD_SPAWN);
     }
     CHECK(action != CHILD_WRONG);
+    if (member->child.state != before)
+        log_debug("member", "%s: %s, was %s", member->name, child_state_text(member->child.state),
+                  child_state_text(before));
     if (action == CHILD_ASK)
         process_stop(member->process);
     if (action == CHILD_END)

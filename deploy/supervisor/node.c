@@ -200,6 +200,8 @@ static void worker_is_hung(struct node *node, const struct report *report)
     worker = &node->members[1 + report->worker];
     if (!worker->process || worker->process_id != report->process_id)
         return; // a predecessor, gone meanwhile
+    if (worker->child.state != CHILD_STARTING && worker->child.state != CHILD_READY)
+        return; // each shard may say so, and one is enough
     log_warn("node", "%s (process %" PRIu64 ") hangs: %s; killing it", worker->name,
              worker->process_id, report->text);
     member_event(worker, CHILD_HUNG);
@@ -319,8 +321,7 @@ static void member_changed(struct member *member, enum child_action action)
     case CHILD_END:
         member_killed(member);
         break;
-    case CHILD_DONE:
-        log_debug("node", "%s is stopped", member->name);
+    case CHILD_DONE: // node_advance() looks at the states
         break;
     default:
         CHECK(action == CHILD_NOTHING);

@@ -32,6 +32,7 @@ static void enter(struct child *child, enum child_state state)
         [CHILD_SPAWNING] = {CHILD_START, CHILD_EVENT_COUNT},
         [CHILD_STARTING] = {CHILD_START, CHILD_SPAWNED, CHILD_EVENT_COUNT},
         [CHILD_READY] = {CHILD_START, CHILD_SPAWNED, CHILD_SAYS_READY, CHILD_EVENT_COUNT},
+        [CHILD_REPLACING] = {CHILD_START, CHILD_SPAWNED, CHILD_HUNG, CHILD_EVENT_COUNT},
         [CHILD_BACKING_OFF] = {CHILD_START, CHILD_SPAWNED, CHILD_EXITED, CHILD_EVENT_COUNT},
         [CHILD_STOPPING] = {CHILD_START, CHILD_SPAWNED, CHILD_STOP, CHILD_EVENT_COUNT},
         [CHILD_KILLED] = {CHILD_START, CHILD_SPAWNED, CHILD_KILL, CHILD_EVENT_COUNT},
@@ -98,7 +99,7 @@ static const struct answer expected[CHILD_STATE_COUNT][CHILD_EVENT_COUNT] =
                 [CHILD_SAYS_READY] = {CHILD_REPORT_READY, CHILD_READY},
                 [CHILD_SAYS_FAILED] = SAME(CHILD_STARTING),
                 [CHILD_EXITED] = {CHILD_REPORT_DEATH, CHILD_BACKING_OFF},
-                [CHILD_HUNG] = {CHILD_END, CHILD_STARTING},
+                [CHILD_HUNG] = {CHILD_END, CHILD_REPLACING},
                 [CHILD_SETTLE] = SAME(CHILD_STARTING),
                 [CHILD_STOP] = {CHILD_ASK, CHILD_STOPPING},
                 [CHILD_KILL] = {CHILD_END, CHILD_KILLED},
@@ -112,11 +113,25 @@ static const struct answer expected[CHILD_STATE_COUNT][CHILD_EVENT_COUNT] =
                 [CHILD_SAYS_READY] = SAME(CHILD_READY),
                 [CHILD_SAYS_FAILED] = SAME(CHILD_READY),
                 [CHILD_EXITED] = {CHILD_REPORT_DEATH, CHILD_BACKING_OFF},
-                [CHILD_HUNG] = {CHILD_END, CHILD_READY},
+                [CHILD_HUNG] = {CHILD_END, CHILD_REPLACING},
                 [CHILD_SETTLE] = SAME(CHILD_READY),
                 [CHILD_STOP] = {CHILD_ASK, CHILD_STOPPING},
                 [CHILD_KILL] = {CHILD_END, CHILD_KILLED},
                 [CHILD_TICK] = SAME(CHILD_READY),
+            },
+        [CHILD_REPLACING] =
+            {
+                [CHILD_START] = WRONG(CHILD_REPLACING),
+                [CHILD_SPAWNED] = WRONG(CHILD_REPLACING),
+                [CHILD_SPAWN_FAILED] = WRONG(CHILD_REPLACING),
+                [CHILD_SAYS_READY] = SAME(CHILD_REPLACING),
+                [CHILD_SAYS_FAILED] = SAME(CHILD_REPLACING),
+                [CHILD_EXITED] = {CHILD_REPORT_DEATH, CHILD_BACKING_OFF},
+                [CHILD_HUNG] = SAME(CHILD_REPLACING),
+                [CHILD_SETTLE] = SAME(CHILD_REPLACING),
+                [CHILD_STOP] = SAME(CHILD_STOPPING),
+                [CHILD_KILL] = {CHILD_END, CHILD_KILLED},
+                [CHILD_TICK] = SAME(CHILD_REPLACING),
             },
         [CHILD_BACKING_OFF] =
             {
@@ -215,8 +230,8 @@ static void child_alive_is_true_while_there_is_a_process(void **unused)
     (void)unused;
     for (int state = 0; state < CHILD_STATE_COUNT; state++) {
         struct child child;
-        bool alive = state == CHILD_STARTING || state == CHILD_READY || state == CHILD_STOPPING ||
-                     state == CHILD_KILLED;
+        bool alive = state == CHILD_STARTING || state == CHILD_READY || state == CHILD_REPLACING ||
+                     state == CHILD_STOPPING || state == CHILD_KILLED;
 
         enter(&child, (enum child_state)state);
         assert_int_equal(child_alive(&child), alive);
@@ -369,6 +384,19 @@ static void child_hung_is_replaced_like_a_dead_one(void **unused)
     assert_int_equal(child_event(&child, CHILD_HUNG, START_MS), CHILD_END);
     assert_int_equal(child_event(&child, CHILD_EXITED, START_MS), CHILD_REPORT_DEATH);
     assert_int_equal(child.state, CHILD_BACKING_OFF);
+    assert_int_equal(child.streak, 1);
+
+    enter(&child, CHILD_READY); // after a steady life, too
+    child_event(&child, CHILD_SETTLE, START_MS);
+    child.streak = 3;
+    child_event(&child, CHILD_HUNG, START_MS + CHILD_STEADY_MS);
+    child_event(&child, CHILD_EXITED, START_MS + CHILD_STEADY_MS);
+    assert_int_equal(child.streak, 1);
+
+    enter(&child, CHILD_REPLACING); // a stop meanwhile waits for the end that is under way
+    assert_int_equal(child_event(&child, CHILD_STOP, START_MS), CHILD_NOTHING);
+    assert_int_equal(child.deadline, START_MS + STOP_MS);
+    assert_int_equal(child_event(&child, CHILD_EXITED, START_MS), CHILD_DONE);
 }
 
 static void child_jitter_follows_the_seed(void **unused)
