@@ -26,9 +26,10 @@ static void node_start(struct live *live, const char *count, const char *option)
 static uint64_t worker_of(struct peer *peer)
 {
     char text[32] = {0};
+    uint32_t frames = peer->frames;
 
     peer_send_text(peer, "pid");
-    peer_wait_frames(peer, peer->frames + 1);
+    peer_wait_frames(peer, frames + 1);
     assert_true(peer->last < sizeof text);
     memcpy(text, buffer_data(&peer->bytes) + buffer_size(&peer->bytes) - peer->last, peer->last);
     assert_true(os_resident_bytes(strtoull(text, NULL, 10)) > 0);
