@@ -102,11 +102,11 @@ static const struct form *form_of(uint64_t kind)
 
 static bool text_is_printable(struct bytes text)
 {
-    const char *at = (const char *)text.data;
-    const char *end = at + text.size;
+    size_t at = 0;
 
-    while (at < end) {
-        size_t taken = *at >= ' ' && *at <= '~' ? 1 : text_printable(at, (size_t)(end - at));
+    while (at < text.size) {
+        bool is_plain = text.data[at] >= ' ' && text.data[at] <= '~';
+        size_t taken = is_plain ? 1 : text_printable((const char *)text.data + at, text.size - at);
 
         if (taken == 0)
             return false;
