@@ -65,8 +65,9 @@ int os_make_private_folder(const char *path);
 // on Windows) would be passed.
 int os_ipc_address(char out[OS_PATH_MAX], const char *runtime_dir, const char *name);
 
-// A lock that ends with the process: flock on "<runtime_dir>/<name>.lock"; a named mutex. 0, or
-// -EBUSY with the holder's process id (0 = not known) in out_holder. It is never given back.
+// A lock that ends with the process: "<runtime_dir>/<name>.lock", locked with flock on Linux, open
+// exclusively on Windows. 0, or -EBUSY with the holder's process id (0 = not known) in out_holder.
+// It is never given back.
 int os_lock(const char *runtime_dir, const char *name, uint64_t *out_holder);
 
 // An environment variable's value, or NULL. Valid until the environment is changed.

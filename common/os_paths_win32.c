@@ -257,11 +257,11 @@ int os_lock(const char *runtime_dir, const char *name, uint64_t *out_holder)
 
     if (rc != 0)
         return rc;
-    // Others may read it while we have it, and nothing else. Unlike a mutex it belongs to the
-    // process and not to a thread, it holds across login sessions, and all spellings of the folder
-    // mean the same.
+    // Others may read it while we have it, and nothing else. It stays when we end, as on Linux.
+    // Unlike a mutex it belongs to the process and not to a thread, it holds across login sessions,
+    // and all spellings of the folder mean the same.
     file = CreateFileA(path, GENERIC_WRITE, FILE_SHARE_READ, NULL, CREATE_ALWAYS,
-                       FILE_ATTRIBUTE_NORMAL | FILE_FLAG_DELETE_ON_CLOSE, NULL);
+                       FILE_ATTRIBUTE_NORMAL, NULL);
     if (file != INVALID_HANDLE_VALUE) {
         int length = snprintf(text, sizeof(text), "%llu\n", (unsigned long long)os_process_id());
 
