@@ -322,6 +322,11 @@ static void child_ready_for_long_forgets_its_deaths(void **unused)
     assert_int_equal(child.streak, 1);
     assert_int_equal(child.deaths, 4);
     assert_in_range(child.deadline - now, 100, 125);
+    now = child.deadline; // the next life is never ready: that of the one before does not count
+    child_event(&child, CHILD_TICK, now);
+    child_event(&child, CHILD_SPAWNED, now);
+    child_event(&child, CHILD_EXITED, now + CHILD_STEADY_MS);
+    assert_int_equal(child.streak, 2);
 }
 
 static void child_slow_start_is_no_steady_life(void **unused)

@@ -168,7 +168,7 @@ static void make_plan(struct plan *plan, struct config *config, struct plan_comm
     config->workers.count = 2;
     config->node.log_level = LOG_WARN;
     strcpy(config->node.log_file, "/var/log/troupe.log");
-    assert_int_equal(plan_command_split("troupe-echo \"a b\"", command, &why), 0);
+    assert_int_equal(plan_command_split("troupe-echo \"a b\" \"\"", command, &why), 0);
     assert_int_equal(plan_create(plan, &input), 0);
 }
 
@@ -197,7 +197,7 @@ static void plan_processes_are_those_of_the_contract(void **unused)
     EXPECT_LIST(&plan.gateway.arguments, "/bin/troupe-gateway", "--config", "my node.yaml",
                 "--gateway.shards=auto", "--gateway.shards=3");
     EXPECT_LIST(&plan.gateway.environment, "TROUPE_TOKEN=00112233");
-    EXPECT_LIST(&plan.workers[1].arguments, "/bin/troupe-echo", "a b");
+    EXPECT_LIST(&plan.workers[1].arguments, "/bin/troupe-echo", "a b", "");
     EXPECT_LIST(&plan.workers[0].environment, "TROUPE_TOKEN=00112233",
                 "TROUPE_LINK=ipc:///run/x/local", "TROUPE_SHARDS=3", "TROUPE_WORKER=0",
                 "TROUPE_LOG_FILE=/var/log/troupe.log", "TROUPE_LOG_LEVEL=warn");
@@ -242,7 +242,7 @@ static void plan_print_comments_every_line_and_hides_the_token(void **unused)
     while (fgets(line, sizeof(line), file)) {
         assert_true(line[0] == '#' || strcmp(line, "\n") == 0);
         assert_null(strstr(line, "00112233"));
-        quoted = quoted || strstr(line, "/bin/troupe-echo \"a b\"") != NULL;
+        quoted = quoted || strstr(line, "/bin/troupe-echo \"a b\" \"\"") != NULL;
     }
     fclose(file);
     assert_true(quoted);
