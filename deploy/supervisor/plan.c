@@ -1,6 +1,5 @@
 #include "plan.h"
 
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,24 +19,32 @@ static void list_free(struct plan_list *list)
     *list = (struct plan_list){0};
 }
 
+// Room for one more text and the NULL at the end. 0 or -ENOMEM.
+static int list_reserve(struct plan_list *list)
+{
+    size_t capacity = list->capacity ? list->capacity * 2 : 8;
+    char **items;
+
+    if (list->count + 2 <= list->capacity)
+        return 0;
+    items = realloc(list->items, capacity * sizeof(*items));
+    if (!items)
+        return -ENOMEM;
+    list->items = items;
+    list->capacity = capacity;
+    return 0;
+}
+
 // Appends "name" and "value" as one text. 0 or -ENOMEM (the list is as before).
 static int list_add(struct plan_list *list, const char *name, const char *value)
 {
     size_t size = strlen(name) + strlen(value) + 1;
-    char *item;
+    char *item = malloc(size);
 
-    if (list->count + 2 > list->capacity) { // one more for the NULL at the end
-        size_t capacity = list->capacity ? list->capacity * 2 : 8;
-        char **items = realloc(list->items, capacity * sizeof(*items));
-
-        if (!items)
-            return -ENOMEM;
-        list->items = items;
-        list->capacity = capacity;
-    }
-    item = malloc(size);
-    if (!item)
+    if (!item || list_reserve(list) < 0) {
+        free(item);
         return -ENOMEM;
+    }
     snprintf(item, size, "%s%s", name, value);
     list->items[list->count++] = item;
     list->items[list->count] = NULL;
