@@ -64,7 +64,10 @@ exit /b 0
 
 :part
 if "%1"=="quickstart" goto part_quickstart
-for %%f in ("%ROOT%\tests\%1\test_*.c") do call :suite %1 %%~nf
+rem From within: Wine expands no pattern in quotes.
+pushd "%ROOT%\tests\%1"
+for %%f in (test_*.c) do call :suite %1 %%~nf
+popd
 exit /b 0
 :part_quickstart
 call "%ROOT%\deploy\quickstart.cmd" --once --prebuilt "%BIN%"
