@@ -72,7 +72,7 @@ static BASE_PRINTF(2, 3) void node_error(const struct node *node, const char *fo
     va_end(arguments);
     log_error("node", "%s", text);
     if (node->config->node.log_file[0] != '\0')
-        fprintf(stderr, "troupe: %s\n", text);
+        fprintf(stderr, "troupe: %s; more in '%s'\n", text, node->config->node.log_file);
 }
 
 static void node_stop(struct node *node, int exit_code)
