@@ -110,7 +110,7 @@ static void started(struct port *port, struct port_op *op, bool success)
 static void start_receive(struct port *port, struct port_op *op)
 {
     struct op_os *os = os_of(op);
-    WSABUF nothing = {0};
+    WSABUF nothing = {.len = 0, .buf = (char *)port->received};
     DWORD flags = 0;
 
     memset(&os->overlapped, 0, sizeof(os->overlapped));

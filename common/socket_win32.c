@@ -199,7 +199,8 @@ void port_discard(net_socket socket, enum port_close_mode mode)
 
     if (mode == PORT_CLOSE_RESET)
         (void)setsockopt((SOCKET)socket, SOL_SOCKET, SO_LINGER, (const char *)&now, sizeof(now));
-    CHECK(closesocket((SOCKET)socket) == 0);
+    // Other failures (the network is down) close it all the same.
+    CHECK(closesocket((SOCKET)socket) == 0 || WSAGetLastError() != WSAENOTSOCK);
 }
 
 int port_addr_local(net_socket socket, struct net_addr *out_addr)
