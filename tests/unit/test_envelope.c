@@ -193,6 +193,7 @@ static void envelope_kind_that_is_none_is_refused(void **state)
     }
     EXPECT_BAD(ENVELOPE_FROM_WORKER, 0x91, 0xCF, 1, 0, 0, 0, 0, 0, 0, 6); // 6, but for 64 bits
     EXPECT_BAD(ENVELOPE_FROM_WORKER, 0x91, 0xA1, 6);
+    EXPECT_BAD(ENVELOPE_FROM_WORKER, 0x91, 0xA6, 'l', 'e', 'a', 'v', 'e', 's');
     assert_int_equal(buffer_size(&batch), 0);
 }
 
@@ -319,14 +320,15 @@ static void envelope_other_types_are_refused(void **state)
 
 static void envelope_array_of_another_form_is_refused(void **state)
 {
-    EXPECT_BAD(ENVELOPE_FROM_GATEWAY, 37);                           // no array
-    EXPECT_BAD(ENVELOPE_FROM_GATEWAY, 0x90);                         // no kind
-    EXPECT_BAD(ENVELOPE_FROM_GATEWAY, 0x91, 37);                     // too few
-    EXPECT_BAD(ENVELOPE_FROM_GATEWAY, 0x93, 37, 5, 5);               // too many
-    EXPECT_BAD(ENVELOPE_FROM_GATEWAY, 0x92, 37);                     // cut short
-    EXPECT_BAD(ENVELOPE_FROM_GATEWAY, 0x81, 37, 5);                  // a map
-    EXPECT_BAD(ENVELOPE_FROM_GATEWAY, 0xDC, 0, 2, 37, 5);            // array 16
-    EXPECT_BAD(ENVELOPE_FROM_GATEWAY, 0xDD, 0, 0, 0, 2, 37, 5);      // array 32
+    EXPECT_BAD(ENVELOPE_FROM_GATEWAY, 0xA2, 'n', 'o');          // a text with two numbers inside
+    EXPECT_BAD(ENVELOPE_FROM_GATEWAY, 37);                      // no array
+    EXPECT_BAD(ENVELOPE_FROM_GATEWAY, 0x90);                    // no kind
+    EXPECT_BAD(ENVELOPE_FROM_GATEWAY, 0x91, 37);                // too few
+    EXPECT_BAD(ENVELOPE_FROM_GATEWAY, 0x93, 37, 5, 5);          // too many
+    EXPECT_BAD(ENVELOPE_FROM_GATEWAY, 0x92, 37);                // cut short
+    EXPECT_BAD(ENVELOPE_FROM_GATEWAY, 0x81, 37, 5);             // a map
+    EXPECT_BAD(ENVELOPE_FROM_GATEWAY, 0xDC, 0, 2, 37, 5);       // array 16
+    EXPECT_BAD(ENVELOPE_FROM_GATEWAY, 0xDD, 0, 0, 0, 2, 37, 5); // array 32
     EXPECT_BAD(ENVELOPE_FROM_GATEWAY, 0xDD, 0xFF, 0xFF, 0xFF, 0xFF); // 96 GiB of objects
     EXPECT_BAD(ENVELOPE_FROM_GATEWAY, 0x92, 33, 0xDB, 0xFF, 0xFF, 0xFF, 0xFF);
     EXPECT_BAD(ENVELOPE_FROM_GATEWAY, 0x92, 33, 0xDB, 0xFF, 0xFF, 0xFF);
