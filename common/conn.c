@@ -331,7 +331,7 @@ void conn_resume(struct conn *conn)
         conn->show = CONN_SHOW_AGAIN;
         return;
     }
-    if (!conn_hears(conn))
+    if (!conn_hears(conn) || conn->end_told)
         return;
     show_inbox(conn);
     receive_step(conn);

@@ -172,5 +172,6 @@ int main(int argc, char **argv)
     CHECK(stream_dial(&raw.stream, port, address, ENVELOPE_BATCH_MAX, &handler, &raw) == 0);
     while (!raw.over && !stopped)
         port_poll(port, -1);
+    envelope_reader_destroy(&raw.reader);
     return stopped ? 0 : 1; // the system takes back the rest
 }

@@ -1,0 +1,20 @@
+#include "conn_sides.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include "port_fake.h"
+
+void network_start(uint64_t seed, bool rough)
+{
+    fake_reset(&(struct fake_config){.seed = seed, .shuffle = rough, .pieces = rough});
+}
+
+void network_end(void)
+{
+    assert_int_equal(fake_sockets_open(), 0);
+    assert_int_equal(fake_in_flight(), 0);
+}
