@@ -23,6 +23,10 @@ static struct {
     bool has_parent; // a program of ours started us: only it decides
 } stop;
 
+// Windows appends each write whole. Wine asks for the file's size and writes there in a second
+// step, so that threads would overwrite each other's lines; its processes still may.
+static SRWLOCK log_turn = SRWLOCK_INIT;
+
 static bool has_stop_event(void)
 {
     return GetEnvironmentVariableA(stop_event_variable, NULL, 0) > 0;
@@ -274,7 +278,12 @@ int os_log_open(const char *path)
 
 int os_log_write(int descriptor, const char *text, size_t size)
 {
-    return write_all(log_file(descriptor), text, size);
+    int rc;
+
+    AcquireSRWLockExclusive(&log_turn);
+    rc = write_all(log_file(descriptor), text, size);
+    ReleaseSRWLockExclusive(&log_turn);
+    return rc;
 }
 
 void os_log_close(int descriptor)
