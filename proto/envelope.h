@@ -17,11 +17,10 @@
 #include "buffer.h"
 
 enum {
-    ENVELOPE_VERSION = 1,       // of the protocol; both sides must say the same
-    ENVELOPE_TEXT_MAX = 255,    // bytes of any string
-    ENVELOPE_EFFECTS_MAX = 256, // effects of one commit
-    ENVELOPE_BATCH_MAX =
-        32 * 1024 * 1024, // bytes of a batch's body: above any frame and its envelope
+    ENVELOPE_VERSION = 1,                  // of the protocol; both sides must say the same
+    ENVELOPE_TEXT_MAX = 255,               // bytes of any string
+    ENVELOPE_EFFECTS_MAX = 256,            // effects of one commit
+    ENVELOPE_BATCH_MAX = 32 * 1024 * 1024, // bytes of a batch: above any frame and its envelope
 };
 
 enum envelope_side { ENVELOPE_FROM_WORKER, ENVELOPE_FROM_GATEWAY };
@@ -47,27 +46,27 @@ enum envelope_kind {
 // Fields not named for the kind above are zero after decoding and ignored by encoding.
 struct envelope {
     enum envelope_kind kind;
-    uint64_t session;    // the gateway's id, opaque to the worker
-    uint32_t epoch;      // number of the session's binding to a worker
-    uint64_t sequence;   // of the input within its session and epoch: 1, 2, 3 ...
-    uint32_t effects;    // COMMIT: how many effect envelopes belong to it
-    uint32_t version;    // HELLO, WELCOME
-    uint32_t worker;     // HELLO: number the supervisor gave, 0-based
-    uint64_t process_id; // HELLO
-    uint32_t shard;      // WELCOME: who speaks
-    uint32_t shards;     // WELCOME: how many there are
-    uint32_t frame_max;  // WELCOME: largest payload of a reply, bytes
-    uint64_t serial;     // PING, PONG
-    struct bytes token;  // HELLO: proves that both belong to one node; binary
-    struct bytes text;   // HELLO app; OPEN peer; CLOSE reason; REFUSED why; printable
-    struct bytes text2;  // HELLO app_version
-    struct bytes types;  // HELLO: actor types, separated by a blank
-    struct bytes
-        prefix; // FRAME when encoding: goes before payload in the same field; decoded: empty
+    uint32_t epoch;       // number of the session's binding to a worker
+    uint64_t session;     // the gateway's id, opaque to the worker
+    uint64_t sequence;    // of the input within its session and epoch: 1, 2, 3 ...
+    uint32_t effects;     // COMMIT: how many effect envelopes belong to it
+    uint32_t version;     // HELLO, WELCOME
+    uint32_t worker;      // HELLO: number the supervisor gave, 0-based
+    uint32_t shard;       // WELCOME: who speaks
+    uint32_t shards;      // WELCOME: how many there are
+    uint32_t frame_max;   // WELCOME: largest payload of a reply, bytes
+    uint64_t process_id;  // HELLO
+    uint64_t serial;      // PING, PONG
+    struct bytes token;   // HELLO: proves that both belong to one node; binary, 64 bytes at most
+    struct bytes text;    // HELLO app; OPEN peer; CLOSE reason; REFUSED why; printable UTF-8
+    struct bytes text2;   // HELLO app_version
+    struct bytes types;   // HELLO: actor types, separated by a blank
+    struct bytes prefix;  // FRAME when encoding: before payload, in its field; decoded: empty
     struct bytes payload; // FRAME, REPLY
 };
 
-// Appends one envelope. 0, -ENOMEM (the buffer is as before), -EINVAL for a field out of its range.
+// Appends one envelope. 0, -ENOMEM, or -EINVAL for a field out of its range, a text that is not
+// printable among them; on failure the buffer is as before.
 int envelope_encode(struct buffer *to, const struct envelope *envelope);
 
 // Bytes that an envelope with this much payload takes at most.

@@ -3,24 +3,23 @@
 //
 //   1. frame_codec_parse(&codec, "rookiss", max, &why)
 //   2. in:  frame_next(&codec, data, size, &frame) until it says FRAME_MORE; consume frame.consumed
-//   3. out: frame_encode(&codec, payload, &wire), send wire.head, wire.body, wire.tail in that
-//   order
+//   3. out: frame_encode(&codec, payload, &wire), send wire.head, wire.body, wire.tail in turn
 //
 // The payload is the frame without its length field (length codecs) or its line end (line). A
 // length field that does not stand first has a prefix before it: the payload is then prefix and
 // rest, and frame_next() gives them as two slices.
 //
 // Presets, by what existing clients speak:
-//   rookiss   u16 little-endian size that counts itself, then u16 id; payload = id and body, 2
-//   bytes
-//             at least
+//   rookiss   u16 little-endian size that counts itself, then u16 id; payload = id and body,
+//             2 bytes at least
 //   len16be   u16 big-endian length of what follows, 1 at least
 //   len32be, len32le   the same with u32
 //   line      text up to LF or CR LF; sent with CR LF
 //   raw       whatever a receive brought, 1 byte to the maximum
 // and any other length field: "length:offset=2,width=4,order=big,counts=payload,min=0", where
 // counts says what the length counts: "payload" (what follows the field), "frame" (all, with field
-// and prefix). Widths are 1, 2, 3 and 4; offset is 0 to 16.
+// and prefix), and min is the smallest payload. Widths are 1, 2, 3 and 4; offset is 0 to 16. Width
+// must be said; the others are offset=0,order=big,counts=payload,min=0 if not.
 //
 // A length below the header's own size, below the minimum, or above the maximum is FRAME_BAD: a
 // stream that lost its frame boundary cannot be trusted again, so the session is closed.

@@ -66,7 +66,8 @@ static uint32_t random_below(uint32_t limit) // limit 1 at least
 
 static bool bytes_equal(struct bytes a, struct bytes b)
 {
-    return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
+    return a.size == b.size && (a.size == 0 || (a.data != NULL && b.data != NULL &&
+                                                memcmp(a.data, b.data, a.size) == 0));
 }
 
 static bool envelopes_equal(const struct envelope *a, const struct envelope *b)
