@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "config_error.h"
 #include "config_keys.h"
 #include "os.h"
 

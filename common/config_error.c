@@ -1,8 +1,8 @@
-#include "config_error.h"
-
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "config_keys.h"
 
 enum { ORIGIN_MAX = 200 }; // bytes of an origin that a message shows
 
@@ -47,4 +47,29 @@ int config_fail(struct config_error *error, const char *origin, unsigned long li
     vsnprintf(error->text + at, sizeof(error->text) - (size_t)at, format, arguments);
     va_end(arguments);
     return -EINVAL;
+}
+
+int config_refuse(struct config_error *error, const char *origin, unsigned long line,
+                  const struct config_key *key, struct bytes value, const char *why)
+{
+    char quoted[CONFIG_QUOTE_MAX];
+    char allowed[CONFIG_ALLOWED_MAX];
+
+    return config_fail(error, origin, line, "%s.%s: '%s' is not allowed: %s%s%s%s", key->section,
+                       key->name, config_quote(value, quoted), config_key_allowed(key, allowed),
+                       why != NULL ? " (" : "", why != NULL ? why : "", why != NULL ? ")" : "");
+}
+
+int config_refuse_key(struct config_error *error, const char *origin, unsigned long line,
+                      struct bytes full_name)
+{
+    const struct config_key *near = config_key_near(full_name);
+    char quoted[CONFIG_QUOTE_MAX];
+
+    config_quote(full_name, quoted);
+    if (near == NULL)
+        return config_fail(error, origin, line, "unknown key '%s': --help lists all that there are",
+                           quoted);
+    return config_fail(error, origin, line, "unknown key '%s': did you mean '%s.%s'?", quoted,
+                       near->section, near->name);
 }

@@ -3,8 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "config_error.h"
-
 enum {
     SECOND_MS = 1000,
     HOUR_MS = 3600 * SECOND_MS,
@@ -357,29 +355,4 @@ const char *config_key_value(const struct config_key *key, const struct config *
         break;
     }
     return out;
-}
-
-int config_refuse(struct config_error *error, const char *origin, unsigned long line,
-                  const struct config_key *key, struct bytes value, const char *why)
-{
-    char quoted[CONFIG_QUOTE_MAX];
-    char allowed[CONFIG_ALLOWED_MAX];
-
-    return config_fail(error, origin, line, "%s.%s: '%s' is not allowed: %s%s%s%s", FULL(key),
-                       config_quote(value, quoted), config_key_allowed(key, allowed),
-                       why != NULL ? " (" : "", why != NULL ? why : "", why != NULL ? ")" : "");
-}
-
-int config_refuse_key(struct config_error *error, const char *origin, unsigned long line,
-                      struct bytes full_name)
-{
-    const struct config_key *near = config_key_near(full_name);
-    char quoted[CONFIG_QUOTE_MAX];
-
-    config_quote(full_name, quoted);
-    if (near == NULL)
-        return config_fail(error, origin, line, "unknown key '%s': --help lists all that there are",
-                           quoted);
-    return config_fail(error, origin, line, "unknown key '%s': did you mean '%s.%s'?", quoted,
-                       FULL(near));
 }

@@ -6,8 +6,9 @@
 #include "config.h"
 
 enum {
-    CONFIG_KEYS_MAX = 32,                       // most keys the table may have
-    CONFIG_ALLOWED_MAX = 160,                   // room for what a key allows, with its end
+    CONFIG_QUOTE_MAX = 72,    // room for something wrong in a message, with its end
+    CONFIG_KEYS_MAX = 32,     // most keys the table may have
+    CONFIG_ALLOWED_MAX = 160, // room for what a key allows, with its end
     CONFIG_VALUE_MAX = 2 * CONFIG_TEXT_MAX + 3, // room for a value as YAML, with its end
 };
 
@@ -57,6 +58,15 @@ const char *config_key_allowed(const struct config_key *key, char out[CONFIG_ALL
 // The value in config as YAML that reads back to the same; returns out.
 const char *config_key_value(const struct config_key *key, const struct config *config,
                              char out[CONFIG_VALUE_MAX]);
+
+// How a wrong configuration is told: config_error.c.
+
+// Something from outside for a message: printable, cut when long; returns out.
+const char *config_quote(struct bytes text, char out[CONFIG_QUOTE_MAX]);
+
+// Writes a message behind origin (a file, an argument) and line (0 = none). -EINVAL.
+int config_fail(struct config_error *error, const char *origin, unsigned long line,
+                const char *format, ...) BASE_PRINTF(4, 5);
 
 // Writes "KEY: 'VALUE' is not allowed: ..." behind origin and line (0 = none). -EINVAL.
 int config_refuse(struct config_error *error, const char *origin, unsigned long line,

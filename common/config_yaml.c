@@ -3,7 +3,6 @@
 #include <string.h>
 #include <yaml.h>
 
-#include "config_error.h"
 #include "config_keys.h"
 
 enum { FILE_BYTES_MAX = 1024 * 1024 };
