@@ -1,0 +1,288 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "ledger.h"
+
+// Stands before each input in a queue.
+struct ledger_head {
+    uint64_t now_ms;
+    uint32_t prefix;
+    uint32_t bytes; // prefix included
+    uint32_t kind;
+};
+
+static int ledger_append(struct ledger_queue *queue, const struct ledger_input *input)
+{
+    struct ledger_head head = {.now_ms = input->now_ms,
+                               .prefix = (uint32_t)input->prefix.size,
+                               .bytes = (uint32_t)(input->prefix.size + input->payload.size),
+                               .kind = input->kind};
+    size_t before = buffer_size(&queue->bytes);
+
+    if (buffer_append(&queue->bytes, &head, sizeof(head)) != 0 ||
+        buffer_append(&queue->bytes, input->prefix.data, input->prefix.size) != 0 ||
+        buffer_append(&queue->bytes, input->payload.data, input->payload.size) != 0) {
+        buffer_truncate(&queue->bytes, before);
+        return -ENOMEM;
+    }
+    queue->count++;
+    return 0;
+}
+
+static uint64_t ledger_cost(size_t bytes)
+{
+    return bytes + LEDGER_INPUT_OVERHEAD;
+}
+
+void ledger_actor_init(struct ledger_actor *actor, uint64_t id)
+{
+    *actor = (struct ledger_actor){.id = id};
+    list_init(&actor->of_lane);
+    list_init(&actor->waiting);
+}
+
+void ledger_actor_fini(struct ledger_actor *actor)
+{
+    CHECK(actor->lane == NULL);
+    list_remove(&actor->of_lane);
+    list_remove(&actor->waiting);
+    buffer_free(&actor->state);
+    buffer_free(&actor->queue.bytes);
+    actor->queue.count = 0;
+}
+
+struct ledger_lane *ledger_lane_create(void)
+{
+    struct ledger_lane *lane = calloc(1, sizeof(*lane));
+
+    if (lane != NULL)
+        list_init(&lane->bound);
+    return lane;
+}
+
+void ledger_lane_destroy(struct ledger_lane *lane)
+{
+    if (lane == NULL)
+        return;
+    CHECK(list_empty(&lane->bound) && lane->count == 0);
+    buffer_free(&lane->payloads);
+    free(lane);
+}
+
+void ledger_bind(struct ledger_actor *actor, struct ledger_lane *lane)
+{
+    CHECK(actor->lane == NULL);
+    actor->lane = lane;
+    actor->epoch++;
+    actor->delivered = actor->committed;
+    actor->introduced = false;
+    list_push(&lane->bound, &actor->of_lane);
+    lane->load++;
+}
+
+void ledger_unbind(struct ledger_actor *actor)
+{
+    if (actor->lane == NULL)
+        return;
+    CHECK(actor->delivered == actor->committed);
+    actor->lane->load--;
+    actor->lane = NULL;
+    list_remove(&actor->of_lane);
+}
+
+bool ledger_restore_due(const struct ledger_actor *actor)
+{
+    return actor->lane != NULL && !actor->introduced && actor->committed > 0;
+}
+
+void ledger_restored(struct ledger_actor *actor)
+{
+    actor->introduced = true;
+}
+
+bool ledger_ready(const struct ledger_actor *actor, size_t bytes)
+{
+    const struct ledger_lane *lane = actor->lane;
+
+    if (lane == NULL || lane->count == LEDGER_LANE_INPUTS)
+        return false;
+    if (lane->count > 0 && lane->cost + ledger_cost(bytes) > LEDGER_LANE_BYTES)
+        return false;
+    return actor->trust == LEDGER_TRUSTED ||
+           (actor->trust == LEDGER_SUSPECT && lane->suspect == NULL);
+}
+
+int ledger_deliver(struct ledger_actor *actor, struct ledger_input *input)
+{
+    struct ledger_lane *lane = actor->lane;
+    size_t bytes = input->prefix.size + input->payload.size;
+    size_t before;
+
+    CHECK(ledger_ready(actor, bytes));
+    before = buffer_size(&lane->payloads);
+    if (buffer_append(&lane->payloads, input->prefix.data, input->prefix.size) != 0 ||
+        buffer_append(&lane->payloads, input->payload.data, input->payload.size) != 0) {
+        buffer_truncate(&lane->payloads, before);
+        return -ENOMEM;
+    }
+    input->sequence = ++actor->delivered;
+    lane->entries[(lane->first + lane->count) % LEDGER_LANE_INPUTS] =
+        (struct ledger_entry){.actor = actor,
+                              .sequence = input->sequence,
+                              .now_ms = input->now_ms,
+                              .prefix = (uint32_t)input->prefix.size,
+                              .bytes = (uint32_t)bytes,
+                              .kind = input->kind};
+    lane->count++;
+    lane->cost += ledger_cost(bytes);
+    actor->introduced = true;
+    if (actor->trust == LEDGER_SUSPECT) {
+        actor->trust = LEDGER_TRIED;
+        lane->suspect = actor;
+    }
+    return 0;
+}
+
+int ledger_queue_push(struct ledger_actor *actor, const struct ledger_input *input)
+{
+    return ledger_append(&actor->queue, input);
+}
+
+bool ledger_queue_head(const struct ledger_actor *actor, struct ledger_input *out_input)
+{
+    const uint8_t *data = buffer_data(&actor->queue.bytes);
+    struct ledger_head head;
+
+    if (actor->queue.count == 0)
+        return false;
+    memcpy(&head, data, sizeof(head));
+    data += sizeof(head);
+    *out_input = (struct ledger_input){.kind = (enum envelope_kind)head.kind,
+                                       .now_ms = head.now_ms,
+                                       .prefix = {data, head.prefix},
+                                       .payload = {data + head.prefix, head.bytes - head.prefix}};
+    return true;
+}
+
+void ledger_queue_pop(struct ledger_actor *actor)
+{
+    struct ledger_input input;
+
+    CHECK(ledger_queue_head(actor, &input));
+    buffer_consume(&actor->queue.bytes,
+                   sizeof(struct ledger_head) + input.prefix.size + input.payload.size);
+    if (--actor->queue.count == 0)
+        buffer_free(&actor->queue.bytes);
+}
+
+bool ledger_commit(struct ledger_lane *lane, uint64_t id, uint32_t epoch, uint64_t sequence,
+                   struct ledger_actor **out_actor, struct ledger_input *out_input)
+{
+    struct ledger_entry *entry = &lane->entries[lane->first];
+    struct ledger_actor *actor = entry->actor;
+
+    if (lane->count == 0 || actor->id != id || actor->epoch != epoch || entry->sequence != sequence)
+        return false;
+    buffer_consume(&lane->payloads, entry->bytes);
+    lane->first = (lane->first + 1) % LEDGER_LANE_INPUTS;
+    lane->count--;
+    lane->cost -= ledger_cost(entry->bytes);
+    actor->committed = sequence;
+    if (actor->trust == LEDGER_TRIED) {
+        lane->suspect = NULL;
+        actor->trust = LEDGER_TRUSTED;
+    }
+    actor->strikes = 0;
+    *out_actor = actor;
+    *out_input = (struct ledger_input){.kind = entry->kind,
+                                       .sequence = sequence,
+                                       .now_ms = entry->now_ms,
+                                       .prefix = {NULL, entry->prefix},
+                                       .payload = {NULL, entry->bytes - entry->prefix}};
+    return true;
+}
+
+int ledger_state_set(struct ledger_actor *actor, uint32_t version, struct bytes state)
+{
+    struct buffer fresh = {0};
+
+    // In place when it fits: a state that is committed again and again costs no allocation.
+    if (buffer_size(&actor->state) == state.size && state.size > 0) {
+        memcpy(actor->state.memory + actor->state.head, state.data, state.size);
+        actor->state_version = version;
+        return 0;
+    }
+    if (buffer_append(&fresh, state.data, state.size) != 0)
+        return -ENOMEM;
+    buffer_free(&actor->state);
+    actor->state = fresh;
+    actor->state_version = version;
+    return 0;
+}
+
+// Puts every entry of the lane into its actor's queue of what comes back.
+static void ledger_give_back(struct ledger_lane *lane)
+{
+    for (; lane->count > 0; lane->count--) {
+        struct ledger_entry *entry = &lane->entries[lane->first];
+        const uint8_t *data = buffer_data(&lane->payloads);
+        struct ledger_actor *actor = entry->actor;
+        struct ledger_input input = {
+            .kind = entry->kind,
+            .now_ms = entry->now_ms,
+            .prefix = {data, entry->prefix},
+            .payload = {data + entry->prefix, entry->bytes - entry->prefix}};
+
+        // After a failure nothing more is appended: the queue would have a hole.
+        if (!actor->torn && ledger_append(&actor->back, &input) != 0)
+            actor->torn = true;
+        buffer_consume(&lane->payloads, entry->bytes);
+        lane->first = (lane->first + 1) % LEDGER_LANE_INPUTS;
+    }
+    lane->cost = 0;
+}
+
+// What comes back goes before what was queued already.
+static void ledger_requeue(struct ledger_actor *actor)
+{
+    struct ledger_queue old = actor->queue;
+
+    if (actor->back.count == 0)
+        return;
+    if (old.count > 0 &&
+        buffer_append(&actor->back.bytes, buffer_data(&old.bytes), buffer_size(&old.bytes)) != 0)
+        actor->torn = true;
+    actor->back.count += old.count;
+    actor->queue = actor->back;
+    actor->back = (struct ledger_queue){0};
+    buffer_free(&old.bytes);
+}
+
+void ledger_lose(struct ledger_lane *lane, bool died,
+                 void (*lost)(void *context, struct ledger_actor *actor, bool kept), void *context)
+{
+    struct list actors;
+    struct list *node;
+
+    ledger_give_back(lane);
+    if (died && lane->suspect != NULL)
+        lane->suspect->strikes++;
+    lane->suspect = NULL;
+    list_init(&actors);
+    list_splice(&actors, &lane->bound);
+    for (node = actors.next; node != &actors; node = node->next) {
+        struct ledger_actor *actor = container_of(node, struct ledger_actor, of_lane);
+
+        if (actor->delivered != actor->committed && (died || actor->trust == LEDGER_TRIED))
+            actor->trust = LEDGER_SUSPECT;
+        actor->delivered = actor->committed;
+        actor->lane = NULL;
+        lane->load--;
+        ledger_requeue(actor);
+    }
+    while ((node = list_pop(&actors)) != NULL) {
+        struct ledger_actor *actor = container_of(node, struct ledger_actor, of_lane);
+
+        lost(context, actor, !actor->torn);
+    }
+}
