@@ -3,6 +3,11 @@
 
 #include "ledger.h"
 
+enum {
+    LEDGER_LANE_KEEP = 2 * LEDGER_LANE_BYTES, // memory of an idle lane
+    LEDGER_STATE_SLACK = 256,
+};
+
 // Stands before each input in a queue.
 struct ledger_head {
     uint64_t now_ms;
@@ -11,17 +16,39 @@ struct ledger_head {
     uint32_t kind;
 };
 
+static uint32_t ledger_bytes(const struct ledger_input *input)
+{
+    CHECK(input->prefix.size <= UINT32_MAX &&
+          input->payload.size <= UINT32_MAX - input->prefix.size);
+    return (uint32_t)(input->prefix.size + input->payload.size);
+}
+
+// 0 or -ENOMEM (nothing changed).
+static int ledger_keep_bytes(struct buffer *to, const struct ledger_input *input)
+{
+    size_t before = buffer_size(to);
+
+    if (buffer_append(to, input->prefix.data, input->prefix.size) != 0)
+        return -ENOMEM;
+    if (buffer_append(to, input->payload.data, input->payload.size) != 0) {
+        buffer_truncate(to, before);
+        return -ENOMEM;
+    }
+    return 0;
+}
+
+// 0 or -ENOMEM (nothing changed).
 static int ledger_append(struct ledger_queue *queue, const struct ledger_input *input)
 {
     struct ledger_head head = {.now_ms = input->now_ms,
                                .prefix = (uint32_t)input->prefix.size,
-                               .bytes = (uint32_t)(input->prefix.size + input->payload.size),
+                               .bytes = ledger_bytes(input),
                                .kind = input->kind};
     size_t before = buffer_size(&queue->bytes);
 
-    if (buffer_append(&queue->bytes, &head, sizeof(head)) != 0 ||
-        buffer_append(&queue->bytes, input->prefix.data, input->prefix.size) != 0 ||
-        buffer_append(&queue->bytes, input->payload.data, input->payload.size) != 0) {
+    if (buffer_append(&queue->bytes, &head, sizeof(head)) != 0)
+        return -ENOMEM;
+    if (ledger_keep_bytes(&queue->bytes, input) != 0) {
         buffer_truncate(&queue->bytes, before);
         return -ENOMEM;
     }
@@ -29,9 +56,26 @@ static int ledger_append(struct ledger_queue *queue, const struct ledger_input *
     return 0;
 }
 
+static void ledger_drop(struct ledger_queue *queue)
+{
+    buffer_free(&queue->bytes);
+    queue->count = 0;
+}
+
 static uint64_t ledger_cost(size_t bytes)
 {
     return bytes + LEDGER_INPUT_OVERHEAD;
+}
+
+// The oldest entry is under way no more; it can still be read.
+static void ledger_take_first(struct ledger_lane *lane)
+{
+    const struct ledger_entry *entry = &lane->entries[lane->first];
+
+    buffer_consume(&lane->payloads, entry->bytes);
+    lane->cost -= ledger_cost(entry->bytes);
+    lane->first = (lane->first + 1) % LEDGER_LANE_INPUTS;
+    lane->count--;
 }
 
 void ledger_actor_init(struct ledger_actor *actor, uint64_t id)
@@ -47,8 +91,7 @@ void ledger_actor_fini(struct ledger_actor *actor)
     list_remove(&actor->of_lane);
     list_remove(&actor->waiting);
     buffer_free(&actor->state);
-    buffer_free(&actor->queue.bytes);
-    actor->queue.count = 0;
+    ledger_drop(&actor->queue);
 }
 
 struct ledger_lane *ledger_lane_create(void)
@@ -71,10 +114,10 @@ void ledger_lane_destroy(struct ledger_lane *lane)
 
 void ledger_bind(struct ledger_actor *actor, struct ledger_lane *lane)
 {
-    CHECK(actor->lane == NULL);
+    // In a list without a lane: `lost` is still to be called for it.
+    CHECK(actor->lane == NULL && list_empty(&actor->of_lane) && !actor->torn);
     actor->lane = lane;
     actor->epoch++;
-    actor->delivered = actor->committed;
     actor->introduced = false;
     list_push(&lane->bound, &actor->of_lane);
     lane->load++;
@@ -115,23 +158,18 @@ bool ledger_ready(const struct ledger_actor *actor, size_t bytes)
 int ledger_deliver(struct ledger_actor *actor, struct ledger_input *input)
 {
     struct ledger_lane *lane = actor->lane;
-    size_t bytes = input->prefix.size + input->payload.size;
-    size_t before;
+    uint32_t bytes = ledger_bytes(input);
 
     CHECK(ledger_ready(actor, bytes));
-    before = buffer_size(&lane->payloads);
-    if (buffer_append(&lane->payloads, input->prefix.data, input->prefix.size) != 0 ||
-        buffer_append(&lane->payloads, input->payload.data, input->payload.size) != 0) {
-        buffer_truncate(&lane->payloads, before);
+    if (ledger_keep_bytes(&lane->payloads, input) != 0)
         return -ENOMEM;
-    }
     input->sequence = ++actor->delivered;
     lane->entries[(lane->first + lane->count) % LEDGER_LANE_INPUTS] =
         (struct ledger_entry){.actor = actor,
                               .sequence = input->sequence,
                               .now_ms = input->now_ms,
                               .prefix = (uint32_t)input->prefix.size,
-                              .bytes = (uint32_t)bytes,
+                              .bytes = bytes,
                               .kind = input->kind};
     lane->count++;
     lane->cost += ledger_cost(bytes);
@@ -157,7 +195,7 @@ bool ledger_queue_head(const struct ledger_actor *actor, struct ledger_input *ou
         return false;
     memcpy(&head, data, sizeof(head));
     data += sizeof(head);
-    *out_input = (struct ledger_input){.kind = (enum envelope_kind)head.kind,
+    *out_input = (struct ledger_input){.kind = head.kind,
                                        .now_ms = head.now_ms,
                                        .prefix = {data, head.prefix},
                                        .payload = {data + head.prefix, head.bytes - head.prefix}};
@@ -172,7 +210,7 @@ void ledger_queue_pop(struct ledger_actor *actor)
     buffer_consume(&actor->queue.bytes,
                    sizeof(struct ledger_head) + input.prefix.size + input.payload.size);
     if (--actor->queue.count == 0)
-        buffer_free(&actor->queue.bytes);
+        ledger_drop(&actor->queue);
 }
 
 bool ledger_commit(struct ledger_lane *lane, uint64_t id, uint32_t epoch, uint64_t sequence,
@@ -183,16 +221,14 @@ bool ledger_commit(struct ledger_lane *lane, uint64_t id, uint32_t epoch, uint64
 
     if (lane->count == 0 || actor->id != id || actor->epoch != epoch || entry->sequence != sequence)
         return false;
-    buffer_consume(&lane->payloads, entry->bytes);
-    lane->first = (lane->first + 1) % LEDGER_LANE_INPUTS;
-    lane->count--;
-    lane->cost -= ledger_cost(entry->bytes);
+    ledger_take_first(lane);
+    buffer_trim(&lane->payloads, LEDGER_LANE_KEEP);
     actor->committed = sequence;
     if (actor->trust == LEDGER_TRIED) {
         lane->suspect = NULL;
         actor->trust = LEDGER_TRUSTED;
+        actor->strikes = 0;
     }
-    actor->strikes = 0;
     *out_actor = actor;
     *out_input = (struct ledger_input){.kind = entry->kind,
                                        .sequence = sequence,
@@ -206,9 +242,12 @@ int ledger_state_set(struct ledger_actor *actor, uint32_t version, struct bytes 
 {
     struct buffer fresh = {0};
 
-    // In place when it fits: a state that is committed again and again costs no allocation.
-    if (buffer_size(&actor->state) == state.size && state.size > 0) {
-        memcpy(actor->state.memory + actor->state.head, state.data, state.size);
+    // In place when it fits: a state that is committed again and again costs no allocation. One
+    // that has shrunk a lot gives its memory back.
+    if (state.size > 0 && state.size <= actor->state.capacity &&
+        actor->state.capacity / 4 <= state.size + LEDGER_STATE_SLACK) {
+        buffer_truncate(&actor->state, 0);
+        CHECK(buffer_append(&actor->state, state.data, state.size) == 0);
         actor->state_version = version;
         return 0;
     }
@@ -223,39 +262,42 @@ int ledger_state_set(struct ledger_actor *actor, uint32_t version, struct bytes 
 // Puts every entry of the lane into its actor's queue of what comes back.
 static void ledger_give_back(struct ledger_lane *lane)
 {
-    for (; lane->count > 0; lane->count--) {
-        struct ledger_entry *entry = &lane->entries[lane->first];
+    while (lane->count > 0) {
+        const struct ledger_entry *entry = &lane->entries[lane->first];
         const uint8_t *data = buffer_data(&lane->payloads);
         struct ledger_actor *actor = entry->actor;
-        struct ledger_input input = {
-            .kind = entry->kind,
-            .now_ms = entry->now_ms,
-            .prefix = {data, entry->prefix},
-            .payload = {data + entry->prefix, entry->bytes - entry->prefix}};
+        struct ledger_input input = {.kind = entry->kind,
+                                     .now_ms = entry->now_ms,
+                                     .prefix = {data, entry->prefix},
+                                     .payload = {data, entry->bytes - entry->prefix}};
 
+        if (entry->prefix > 0) // data is NULL when all inputs so far were empty
+            input.payload.data += entry->prefix;
         // After a failure nothing more is appended: the queue would have a hole.
         if (!actor->torn && ledger_append(&actor->back, &input) != 0)
             actor->torn = true;
-        buffer_consume(&lane->payloads, entry->bytes);
-        lane->first = (lane->first + 1) % LEDGER_LANE_INPUTS;
+        ledger_take_first(lane);
     }
-    lane->cost = 0;
 }
 
-// What comes back goes before what was queued already.
+// What came back goes before what was queued already.
 static void ledger_requeue(struct ledger_actor *actor)
 {
-    struct ledger_queue old = actor->queue;
+    struct ledger_queue *queue = &actor->queue;
+    struct ledger_queue *back = &actor->back;
 
-    if (actor->back.count == 0)
-        return;
-    if (old.count > 0 &&
-        buffer_append(&actor->back.bytes, buffer_data(&old.bytes), buffer_size(&old.bytes)) != 0)
+    if (back->count > 0 && queue->count > 0 && !actor->torn &&
+        buffer_append(&back->bytes, buffer_data(&queue->bytes), buffer_size(&queue->bytes)) != 0)
         actor->torn = true;
-    actor->back.count += old.count;
-    actor->queue = actor->back;
-    actor->back = (struct ledger_queue){0};
-    buffer_free(&old.bytes);
+    if (actor->torn) {
+        ledger_drop(queue);
+        ledger_drop(back);
+    } else if (back->count > 0) {
+        back->count += queue->count;
+        ledger_drop(queue);
+        *queue = *back;
+        *back = (struct ledger_queue){0};
+    }
 }
 
 void ledger_lose(struct ledger_lane *lane, bool died,
@@ -273,7 +315,8 @@ void ledger_lose(struct ledger_lane *lane, bool died,
     for (node = actors.next; node != &actors; node = node->next) {
         struct ledger_actor *actor = container_of(node, struct ledger_actor, of_lane);
 
-        if (actor->delivered != actor->committed && (died || actor->trust == LEDGER_TRIED))
+        // Who was tried has proved nothing, even if nobody died.
+        if (actor->trust == LEDGER_TRIED || (died && actor->delivered != actor->committed))
             actor->trust = LEDGER_SUSPECT;
         actor->delivered = actor->committed;
         actor->lane = NULL;

@@ -5,9 +5,6 @@
 #include "link.h"
 #include "log.h"
 
-// Cost of a delivery beyond its payload, so that small ones do not pass the window for free.
-enum { LINK_INPUT_OVERHEAD = 64 };
-
 static void link_copy_text(char *out, size_t room, struct bytes text)
 {
     size_t size = text.size < room - 1 ? text.size : room - 1;
@@ -72,7 +69,8 @@ static void link_hello(struct link *link, const struct envelope *hello)
                                          .version = ENVELOPE_VERSION,
                                          .shard = config->shard,
                                          .shards = config->shards,
-                                         .frame_max = config->frame_max});
+                                         .frame_max = config->frame_max,
+                                         .seed = config->seed});
     if (link->state == LINK_CLOSING)
         return;
     link->state = LINK_UP;
@@ -80,34 +78,38 @@ static void link_hello(struct link *link, const struct envelope *hello)
     config->handler->up(link);
 }
 
-// Gathers the effects and takes the input off the window; the reader has made sure that as many
-// effects follow as were announced, before anything else.
-static bool link_commit(struct link *link, const struct envelope *commit)
+static bool link_effects(struct link *link, uint32_t count)
 {
-    struct link_input input = link->inputs[link->first];
     struct envelope effect;
 
-    if (link->count == 0 || input.session != commit->session || input.epoch != commit->epoch ||
-        input.sequence != commit->sequence) {
-        link_close(link, "it committed what was not next");
-        return false;
-    }
-    for (uint32_t i = 0; i < commit->effects; i++) {
+    for (uint32_t i = 0; i < count; i++) {
         if (envelope_next(&link->reader, &effect) != ENVELOPE_READY) {
             link_close(link, link->reader.why);
             return false;
         }
-        link->effects[i] = (struct link_effect){.kind = effect.kind, .payload = effect.payload};
+        if (effect.kind == ENVELOPE_STATE && effect.payload.size > link->config->state_max) {
+            link_close(link, "it committed a state above gateway.state_max_bytes");
+            return false;
+        }
+        link->effects[i] = (struct link_effect){
+            .kind = effect.kind, .state_version = effect.state_version, .payload = effect.payload};
     }
-    link->first = (link->first + 1) % LINK_WINDOW_INPUTS;
-    link->count--;
-    link->bytes -= input.bytes + LINK_INPUT_OVERHEAD;
-    link->config->handler->commit(link, &(struct link_commit){.session = input.session,
-                                                              .epoch = input.epoch,
-                                                              .input = input.kind,
-                                                              .bytes = input.bytes,
-                                                              .effects = link->effects,
-                                                              .effect_count = commit->effects});
+    return true;
+}
+
+// Gathers the effects before the ledger hears of the commit: it counts whole or not at all.
+static bool link_commit(struct link *link, const struct envelope *commit)
+{
+    struct link_commit whole = {.effects = link->effects, .effect_count = commit->effects};
+
+    if (!link_effects(link, commit->effects))
+        return false;
+    if (!ledger_commit(link->lane, commit->session, commit->epoch, commit->sequence, &whole.actor,
+                       &whole.input)) {
+        link_close(link, "it committed what was not next");
+        return false;
+    }
+    link->config->handler->commit(link, &whole);
     return true;
 }
 
@@ -121,6 +123,7 @@ static bool link_take(struct link *link, const struct envelope *envelope)
         return true;
     case ENVELOPE_LEAVING:
         link->state = LINK_LEAVING;
+        link->config->handler->leaving(link);
         return true;
     default:
         link_close(link, "it said hello twice");
@@ -174,7 +177,7 @@ static void link_closed(void *owner, int error)
     link->state = LINK_CLOSING;
     link->config->handler->down(link, link->why);
     envelope_reader_destroy(&link->reader);
-    free(link->inputs);
+    ledger_lane_destroy(link->lane);
     free(link);
 }
 
@@ -189,55 +192,59 @@ int link_open(struct link **out_link, struct stream *stream, const struct link_c
 
     if (link == NULL)
         goto fail_link;
-    link->inputs = calloc(LINK_WINDOW_INPUTS, sizeof(*link->inputs));
-    if (link->inputs == NULL)
-        goto fail_inputs;
+    link->lane = ledger_lane_create();
+    if (link->lane == NULL)
+        goto fail_lane;
+    link->lane->owner = link;
     if (envelope_reader_create(&link->reader, ENVELOPE_FROM_WORKER) != 0)
         goto fail_reader;
     link->config = config;
     link->stream = stream;
     link->heard_ms = config->now_ms();
     list_init(&link->node);
-    list_init(&link->bound);
     list_init(&link->waiting);
     *out_link = link;
     stream_start(stream, &handler, link);
     return 0;
 
 fail_reader:
-    free(link->inputs);
-fail_inputs:
+    ledger_lane_destroy(link->lane);
+fail_lane:
     free(link);
 fail_link:
     stream_close(stream);
     return -ENOMEM;
 }
 
-bool link_room(const struct link *link, size_t bytes)
+void link_restore(struct link *link, const struct ledger_actor *actor)
 {
-    if (link->count == LINK_WINDOW_INPUTS)
-        return false;
-    return link->count == 0 || link->bytes + bytes + LINK_INPUT_OVERHEAD <= LINK_WINDOW_BYTES;
+    link_encode(link, &(struct envelope){
+                          .kind = ENVELOPE_RESTORE,
+                          .session = actor->id,
+                          .epoch = actor->epoch,
+                          .sequence = actor->committed,
+                          .state_version = actor->state_version,
+                          .payload = {buffer_data(&actor->state), buffer_size(&actor->state)}});
 }
 
-void link_deliver(struct link *link, const struct envelope *input)
+void link_deliver(struct link *link, const struct ledger_actor *actor,
+                  const struct ledger_input *input)
 {
-    uint32_t bytes = (uint32_t)(input->prefix.size + input->payload.size);
-
-    if (link->state == LINK_CLOSING)
-        return;
-    CHECK(link_room(link, bytes));
-    if (link->count == 0)
+    if (link->lane->count == 1)
         link->moved_ms = link->config->now_ms();
-    link->inputs[(link->first + link->count) % LINK_WINDOW_INPUTS] =
-        (struct link_input){.session = input->session,
-                            .sequence = input->sequence,
-                            .epoch = input->epoch,
-                            .bytes = bytes,
-                            .kind = input->kind};
-    link->count++;
-    link->bytes += bytes + LINK_INPUT_OVERHEAD;
-    link_encode(link, input);
+    link_encode(link, &(struct envelope){.kind = (enum envelope_kind)input->kind,
+                                         .session = actor->id,
+                                         .epoch = actor->epoch,
+                                         .sequence = input->sequence,
+                                         .now_ms = input->now_ms,
+                                         .prefix = input->prefix,
+                                         .text = input->payload,
+                                         .payload = input->payload});
+}
+
+void link_drained(struct link *link)
+{
+    link_encode(link, &(struct envelope){.kind = ENVELOPE_DRAIN});
 }
 
 void link_flush(struct link *link)
@@ -259,7 +266,7 @@ int link_tick(struct link *link)
             link_close(link, link->state == LINK_GREETING ? "no hello" : link->why);
         return due_ms > now_ms ? (int)(due_ms - now_ms) : -1;
     }
-    if (link->count > 0) {
+    if (link->lane->count > 0) {
         // Busy: its turns have their own time-out, and it cannot answer a PING during one.
         if (config->turn_timeout_ms == 0)
             return -1;

@@ -17,14 +17,13 @@
 
 #include "base.h"
 #include "envelope.h"
+#include "ledger.h"
 #include "stream.h"
 
 struct link;
 
 enum {
-    LINK_WINDOW_INPUTS = 4096,
-    LINK_WINDOW_BYTES = 1024 * 1024, // one larger input may travel alone
-    LINK_HELLO_TIMEOUT_MS = 5000,    // from connect to HELLO, and to get a refusal out
+    LINK_HELLO_TIMEOUT_MS = 5000, // from connect to HELLO, and to get a refusal out
     LINK_HEARTBEAT_MISSES = 3,
 };
 
@@ -37,15 +36,14 @@ enum link_state {
 };
 
 struct link_effect {
-    enum envelope_kind kind; // REPLY or END
-    struct bytes payload;    // REPLY
+    enum envelope_kind kind; // REPLY, END or STATE
+    uint32_t state_version;  // STATE
+    struct bytes payload;    // REPLY, STATE
 };
 
 struct link_commit {
-    uint64_t session;
-    uint32_t epoch;
-    enum envelope_kind input;          // what was answered: OPEN, FRAME or CLOSE
-    uint32_t bytes;                    // payload of that input
+    struct ledger_actor *actor;
+    struct ledger_input input;         // what was answered; its payload's size, but not its bytes
     const struct link_effect *effects; // lent until the handler returns
     uint32_t effect_count;
 };
@@ -53,8 +51,9 @@ struct link_commit {
 struct link_handler {
     void (*up)(struct link *link);
     void (*commit)(struct link *link, const struct link_commit *commit);
-    void (*room)(struct link *link); // some commits have come
-    // The stream is gone; why is lent text. link->bound still lists its sessions.
+    void (*room)(struct link *link);    // some commits have come
+    void (*leaving)(struct link *link); // the worker wants to be rid of its actors
+    // The stream is gone; why is lent text. link->lane still holds its actors.
     void (*down)(struct link *link, const char *why);
 };
 
@@ -66,16 +65,10 @@ struct link_config {
     uint32_t shard;
     uint32_t shards;
     uint32_t frame_max; // largest payload of a reply
+    uint32_t state_max; // largest state of an actor
+    uint64_t seed;      // of what actors call random
     uint32_t heartbeat_ms;
     uint32_t turn_timeout_ms; // 0 = never
-};
-
-struct link_input {
-    uint64_t session;
-    uint64_t sequence;
-    uint32_t epoch;
-    uint32_t bytes;
-    enum envelope_kind kind;
 };
 
 struct link {
@@ -92,28 +85,26 @@ struct link {
     uint64_t asked_ms; // last PING
     uint64_t ping_serial;
     uint32_t pings_open;
-    // The window: a ring of what was delivered and not committed.
-    struct link_input *inputs;
-    uint32_t first;
-    uint32_t count;
-    uint64_t bytes;
+    struct ledger_lane *lane;
     struct envelope_reader reader;
     struct link_effect effects[ENVELOPE_EFFECTS_MAX];
     // The router's.
     struct list node;    // in the router's list of links
-    struct list bound;   // sessions tied to this link
     struct list waiting; // sessions that wait for room
-    uint32_t load;       // how many are bound
 };
 
 // Takes over the stream. 0, or -ENOMEM with the stream closed. config must outlive the link.
 int link_open(struct link **out_link, struct stream *stream, const struct link_config *config);
 
-// True when an input with this much payload may be delivered now.
-bool link_room(const struct link *link, size_t bytes);
+// Appends an actor's last committed state to the next batch: the worker does not have it yet.
+void link_restore(struct link *link, const struct ledger_actor *actor);
 
-// Appends an input (OPEN, FRAME, CLOSE) to the next batch. There must be room.
-void link_deliver(struct link *link, const struct envelope *input);
+// Appends an input (OPEN, FRAME, CLOSE) that the ledger has accepted for this lane.
+void link_deliver(struct link *link, const struct ledger_actor *actor,
+                  const struct ledger_input *input);
+
+// Tells a worker that is leaving that nothing holds it any more.
+void link_drained(struct link *link);
 
 void link_flush(struct link *link);
 

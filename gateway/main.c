@@ -185,7 +185,7 @@ static void gateway_report(const struct gateway *gateway)
 {
     struct session_counts sum = {0};
     uint64_t refused = 0;
-    uint64_t late = 0;
+    uint64_t replayed = 0;
 
     for (uint32_t i = 0; i < gateway->group.count; i++) {
         const struct shard *shard = &gateway->shards[i];
@@ -195,7 +195,7 @@ static void gateway_report(const struct gateway *gateway)
         sum.frames_in += shard->sessions.counts.frames_in;
         sum.frames_out += shard->sessions.counts.frames_out;
         refused += shard->refused;
-        late += shard->router.counts.commits_late;
+        replayed += shard->router.counts.replayed;
     }
     for (int reason = 0; reason < REASON_COUNT; reason++) {
         if (sum.closed[reason] != 0)
@@ -204,8 +204,8 @@ static void gateway_report(const struct gateway *gateway)
     }
     log_info("gateway",
              "frames in %" PRIu64 ", out %" PRIu64 "; clients refused %" PRIu64
-             "; commits for gone sessions %" PRIu64,
-             sum.frames_in, sum.frames_out, refused, late);
+             "; inputs delivered again %" PRIu64,
+             sum.frames_in, sum.frames_out, refused, replayed);
 }
 
 static int gateway_run(struct gateway *gateway)
@@ -271,6 +271,9 @@ static int gateway_prepare(struct gateway *gateway)
     group->drain_ms = config->node.stop_timeout_ms / 3;
     group->heartbeat_ms = config->gateway.heartbeat_ms;
     group->turn_timeout_ms = config->gateway.turn_timeout_ms;
+    group->state_max = config->gateway.state_max_bytes;
+    group->poison_strikes = config->gateway.poison_strikes;
+    os_random(&group->seed, sizeof(group->seed));
     group->address = gateway->address;
     if (token != NULL)
         group->token = (struct bytes){(const uint8_t *)token, strlen(token)};

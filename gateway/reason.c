@@ -12,7 +12,7 @@ const char *reason_text(enum reason reason)
         [REASON_SLOW_CLIENT] = "slow client",
         [REASON_ACTOR_CLOSED] = "closed by actor",
         [REASON_BAD_REPLY] = "bad reply",
-        [REASON_WORKER_LOST] = "worker lost",
+        [REASON_POISONED] = "poisoned input",
         [REASON_SHUTDOWN] = "shutdown",
         [REASON_OUT_OF_MEMORY] = "out of memory",
         [REASON_SESSIONS_FULL] = "too many sessions",

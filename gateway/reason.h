@@ -16,7 +16,7 @@ enum reason {
     REASON_SLOW_CLIENT,     // more than gateway.outbox_max_bytes unread
     REASON_ACTOR_CLOSED,    // the actor asked for it
     REASON_BAD_REPLY,       // the actor sent what the codec cannot carry
-    REASON_WORKER_LOST,     // its worker died or was given up
+    REASON_POISONED,        // its input ended one worker after another
     REASON_SHUTDOWN,        // the gateway stops
     REASON_OUT_OF_MEMORY,
     // refusals

@@ -1,3 +1,4 @@
+#include <inttypes.h>
 #include <string.h>
 
 #include "log.h"
@@ -10,10 +11,20 @@ static struct router *router_of(const struct session *session)
     return session->shared->owner;
 }
 
+static struct session *router_session(struct ledger_actor *actor)
+{
+    return container_of(actor, struct session, actor);
+}
+
+static struct link *router_link(const struct session *session)
+{
+    return session->actor.lane == NULL ? NULL : session->actor.lane->owner;
+}
+
 static void router_wait(struct session *session, struct list *queue)
 {
-    if (list_empty(&session->binding.waiting))
-        list_push(queue, &session->binding.waiting);
+    if (list_empty(&session->actor.waiting))
+        list_push(queue, &session->actor.waiting);
 }
 
 static struct link *router_choose(struct router *router)
@@ -23,92 +34,122 @@ static struct link *router_choose(struct router *router)
     for (struct list *node = router->links.next; node != &router->links; node = node->next) {
         struct link *link = container_of(node, struct link, node);
 
-        if (link->state == LINK_UP && (best == NULL || link->load < best->load))
+        if (link->state == LINK_UP && (best == NULL || link->lane->load < best->lane->load))
             best = link;
     }
     return best;
 }
 
-static void router_bind(struct session *session, struct link *link)
+// The slot is free when the connection is gone and the actor is concluded.
+static void router_release(struct session *session)
 {
-    struct binding *binding = &session->binding;
-
-    binding->state = BINDING_CHOSEN;
-    binding->link = link;
-    binding->epoch++;
-    binding->sequence = 0;
-    list_push(&link->bound, &binding->of_link);
-    link->load++;
+    if (session->state == SESSION_CLOSED && session->binding == BINDING_NONE)
+        session_table_release(router_of(session)->config.table, session);
 }
 
-static void router_unbind(struct session *session)
+// The actor is no more; what it still had to do is dropped.
+static void router_forget(struct session *session)
 {
-    struct binding *binding = &session->binding;
-
-    if (binding->link != NULL)
-        binding->link->load--;
-    binding->link = NULL;
-    binding->state = BINDING_NONE;
-    list_remove(&binding->of_link);
-    list_remove(&binding->waiting);
+    ledger_actor_fini(&session->actor);
+    session->binding = BINDING_NONE;
+    session_finish(session, session->reason);
+    router_release(session);
 }
 
-// Fills in whose input it is and hands it to the link, which has room.
-static void router_deliver(struct session *session, struct envelope *input)
+// True when the session is bound; otherwise it waits for a link.
+static bool router_bind(struct session *session)
 {
-    input->session = session->id;
-    input->epoch = session->binding.epoch;
-    input->sequence = ++session->binding.sequence;
-    link_deliver(session->binding.link, input);
+    struct router *router = router_of(session);
+    struct link *link;
+
+    if (session->actor.lane != NULL)
+        return true;
+    link = router_choose(router);
+    if (link == NULL) {
+        router_wait(session, &router->waiting);
+        return false;
+    }
+    ledger_bind(&session->actor, link->lane);
+    return true;
 }
 
-// True when the session's link takes that much now; otherwise the session waits for its turn.
+// True when an input of so many bytes may go out now; otherwise the session waits for its turn.
 static bool router_room(struct session *session, size_t bytes)
 {
-    struct link *link = session->binding.link;
-    bool queued = !list_empty(&link->waiting) && router_of(session)->served != session;
+    struct link *link;
 
-    if (!queued && link_room(link, bytes))
+    if (!router_bind(session))
+        return false;
+    link = router_link(session);
+    if ((list_empty(&link->waiting) || router_of(session)->served == session) &&
+        ledger_ready(&session->actor, bytes))
         return true;
     router_wait(session, &link->waiting);
     return false;
 }
 
-// True once the session's actor knows of it.
-static bool router_introduce(struct session *session)
+// False when there was no memory: the link ends with it, and the input is offered again.
+static bool router_deliver(struct session *session, struct ledger_input *input)
 {
-    struct router *router = router_of(session);
-    struct binding *binding = &session->binding;
+    struct link *link = router_link(session);
+    bool restore = ledger_restore_due(&session->actor);
+
+    if (ledger_deliver(&session->actor, input) != 0) {
+        link_close(link, "out of memory");
+        router_wait(session, &link->waiting);
+        return false;
+    }
+    if (restore) {
+        link_restore(link, &session->actor);
+        ledger_restored(&session->actor);
+    }
+    link_deliver(link, &session->actor, input);
+    return true;
+}
+
+// The first and the last input of an actor are made from the session when it is their turn.
+static bool router_say(struct session *session, enum envelope_kind kind, const char *text,
+                       enum binding next)
+{
+    struct ledger_input input = {.kind = kind,
+                                 .now_ms = router_of(session)->config.utc_ms(),
+                                 .payload = {(const uint8_t *)text, strlen(text)}};
+
+    if (!router_room(session, input.payload.size) || !router_deliver(session, &input))
+        return false;
+    session->binding = next;
+    return true;
+}
+
+// Delivers what waits in the gateway, in order. True when nothing is left: frames may follow.
+static bool router_drain(struct session *session)
+{
+    struct ledger_input input;
     char peer[ADDR_TEXT_MAX];
 
-    if (binding->state == BINDING_NONE) {
-        struct link *link = router_choose(router);
-
-        if (link == NULL) {
-            router_wait(session, &router->waiting);
+    while (ledger_queue_head(&session->actor, &input)) {
+        if (!router_room(session, input.prefix.size + input.payload.size) ||
+            !router_deliver(session, &input))
             return false;
-        }
-        router_bind(session, link);
+        ledger_queue_pop(&session->actor);
+        router_of(session)->counts.replayed++;
     }
-    if (binding->state == BINDING_CHOSEN) {
-        if (!router_room(session, 0))
-            return false;
-        addr_text(&session->peer, peer);
-        router_deliver(session, &(struct envelope){.kind = ENVELOPE_OPEN,
-                                                   .text = {(uint8_t *)peer, strlen(peer)}});
-        binding->state = BINDING_OPEN;
-    }
+    if (session->binding == BINDING_NEW)
+        return router_say(session, ENVELOPE_OPEN, addr_text(&session->peer, peer), BINDING_OPEN);
+    if (session->binding == BINDING_CLOSING)
+        return router_say(session, ENVELOPE_CLOSE, reason_text(session->reason), BINDING_CLOSED);
     return true;
 }
 
 static bool router_frame(struct session *session, const struct frame *frame)
 {
-    if (!router_introduce(session) || !router_room(session, frame->prefix.size + frame->body.size))
-        return false;
-    router_deliver(session, &(struct envelope){.kind = ENVELOPE_FRAME,
-                                               .prefix = frame->prefix,
-                                               .payload = frame->body});
-    return true;
+    struct ledger_input input = {.kind = ENVELOPE_FRAME,
+                                 .now_ms = router_of(session)->config.utc_ms(),
+                                 .prefix = frame->prefix,
+                                 .payload = frame->body};
+
+    return router_drain(session) && router_room(session, frame->prefix.size + frame->body.size) &&
+           router_deliver(session, &input);
 }
 
 static void router_log_close(struct router *router, const struct session *session)
@@ -128,49 +169,25 @@ static void router_log_close(struct router *router, const struct session *sessio
                  reason_text(session->reason));
 }
 
-// The session takes no more input: the actor's last one says so, as soon as there is room.
-static void router_conclude(struct session *session)
-{
-    const char *why = reason_text(session->reason);
-
-    if (session->binding.state == BINDING_CHOSEN)
-        router_unbind(session); // the actor never knew
-    if (session->binding.state == BINDING_NONE) {
-        list_remove(&session->binding.waiting);
-        session_finish(session, session->reason);
-    } else if (session->binding.state == BINDING_OPEN && router_room(session, 0)) {
-        router_deliver(session, &(struct envelope){.kind = ENVELOPE_CLOSE,
-                                                   .text = {(const uint8_t *)why, strlen(why)}});
-        session->binding.state = BINDING_CLOSED;
-    }
-}
-
-// The slot is free when the connection is gone and the actor has been told.
-static void router_release(struct session *session)
-{
-    if (session->state != SESSION_CLOSED || session->binding.state == BINDING_OPEN)
-        return;
-    router_unbind(session);
-    session_table_release(router_of(session)->config.table, session);
-}
-
+// The session takes no more input: the actor's last one will say so.
 static void router_ending(struct session *session)
 {
     if (!reason_is_usual(session->reason))
         router_log_close(router_of(session), session);
-    router_conclude(session);
+    if (session->binding == BINDING_NEW) {
+        ledger_unbind(&session->actor); // the actor never knew
+        router_forget(session);
+    } else if (session->binding == BINDING_OPEN) {
+        session->binding = BINDING_CLOSING;
+        (void)router_drain(session);
+    }
 }
 
 // It waited for a link, or for room on one.
 static void router_resume(struct session *session)
 {
-    if (session->state == SESSION_OPEN) {
-        if (router_introduce(session))
-            session_resume(session);
-    } else {
-        router_conclude(session);
-        router_release(session);
-    }
+    if (router_drain(session) && session->state == SESSION_OPEN)
+        session_resume(session);
 }
 
 // Serves who waits, in order, until one has to wait again: that one stays the first.
@@ -182,10 +199,10 @@ static void router_serve(struct router *router, struct list *queue)
     list_init(&todo);
     list_splice(&todo, queue);
     while ((node = list_pop(&todo)) != NULL) {
-        struct session *session = container_of(node, struct session, binding.waiting);
+        struct ledger_actor *actor = container_of(node, struct ledger_actor, waiting);
 
-        router->served = session;
-        router_resume(session);
+        router->served = router_session(actor);
+        router_resume(router->served);
         router->served = NULL;
         if (!list_empty(queue)) {
             list_splice(queue, &todo);
@@ -199,40 +216,78 @@ static void router_up(struct link *link)
     struct router *router = link->config->owner;
 
     router->counts.links_up++;
-    log_info("router", "worker %u is up (process %llu, %s)", (unsigned)link->worker,
-             (unsigned long long)link->process_id, link->app);
+    log_info("router", "worker %u is up (process %" PRIu64 ", %s)", (unsigned)link->worker,
+             link->process_id, link->app);
     router_serve(router, &router->waiting);
 }
 
 static void router_apply(struct session *session, const struct link_commit *commit)
 {
     for (uint32_t i = 0; i < commit->effect_count; i++) {
-        if (commit->effects[i].kind == ENVELOPE_REPLY)
-            session_reply(session, commit->effects[i].payload);
-        else
+        const struct link_effect *effect = &commit->effects[i];
+
+        if (effect->kind == ENVELOPE_REPLY) {
+            session_reply(session, effect->payload);
+        } else if (effect->kind == ENVELOPE_END) {
             session_finish(session, REASON_ACTOR_CLOSED);
+        } else if (ledger_state_set(&session->actor, effect->state_version, effect->payload) != 0) {
+            // The actor could not be restored any more.
+            log_error("router", "out of memory for the state of an actor");
+            session_abort(session, REASON_OUT_OF_MEMORY);
+        }
     }
-    if (commit->input == ENVELOPE_FRAME)
-        session_committed(session, commit->bytes);
+    if (commit->input.kind == ENVELOPE_FRAME)
+        session_committed(session,
+                          (uint32_t)(commit->input.prefix.size + commit->input.payload.size));
+}
+
+// An actor with nothing under way leaves a worker that is leaving.
+static void router_move(struct session *session)
+{
+    struct router *router = router_of(session);
+
+    if (session->actor.delivered != session->actor.committed || router_choose(router) == NULL)
+        return;
+    list_remove(&session->actor.waiting);
+    ledger_unbind(&session->actor);
+    router_resume(session);
+}
+
+static void router_leave_step(struct link *link)
+{
+    if (link->lane->load == 0)
+        link_drained(link);
 }
 
 static void router_commit(struct link *link, const struct link_commit *commit)
 {
     struct router *router = link->config->owner;
-    struct session *session = session_table_find(router->config.table, commit->session);
+    struct session *session = router_session(commit->actor);
 
     router->counts.commits++;
-    if (session == NULL || session->binding.link != link ||
-        session->binding.epoch != commit->epoch) {
-        router->counts.commits_late++;
-        return;
-    }
     router_apply(session, commit);
-    if (commit->input == ENVELOPE_CLOSE) {
-        router_unbind(session);
-        session_finish(session, session->reason);
-        router_release(session);
+    if (commit->input.kind == ENVELOPE_CLOSE) {
+        ledger_unbind(&session->actor);
+        router_forget(session);
+    } else if (link->state == LINK_LEAVING) {
+        router_move(session);
     }
+    if (link->state == LINK_LEAVING)
+        router_leave_step(link);
+}
+
+static void router_leaving(struct link *link)
+{
+    struct list *node = link->lane->bound.next;
+
+    log_info("router", "worker %u is leaving", (unsigned)link->worker);
+    while (node != &link->lane->bound) {
+        struct ledger_actor *actor = container_of(node, struct ledger_actor, of_lane);
+
+        node = node->next;
+        router_move(router_session(actor));
+    }
+    router_leave_step(link);
 }
 
 static void router_link_room(struct link *link)
@@ -240,27 +295,58 @@ static void router_link_room(struct link *link)
     router_serve(link->config->owner, &link->waiting);
 }
 
+static void router_poison(struct session *session)
+{
+    struct router *router = router_of(session);
+    struct ledger_input input;
+
+    router->counts.poisoned++;
+    if (ledger_queue_head(&session->actor, &input))
+        router->config.poisoned(session, &input);
+    if (session->state == SESSION_OPEN) {
+        session->binding = BINDING_NONE; // it gets no last input: that could end a worker, too
+        session_finish(session, REASON_POISONED);
+    }
+    router_forget(session);
+}
+
+// What the link's worker owed is back in the actor's queue.
+static void router_lost(void *context, struct ledger_actor *actor, bool kept)
+{
+    struct router *router = context;
+    struct session *session = router_session(actor);
+
+    list_remove(&actor->waiting);
+    if (!kept) {
+        session->binding = BINDING_NONE;
+        session_abort(session, REASON_OUT_OF_MEMORY);
+        router_forget(session);
+    } else if (router->state == ROUTER_CLOSING) {
+        session->binding = BINDING_NONE;
+        session_finish(session, REASON_SHUTDOWN);
+        router_forget(session);
+    } else if (actor->strikes >= router->config.poison_strikes) {
+        router_poison(session);
+    } else {
+        router_resume(session);
+    }
+}
+
 static void router_down(struct link *link, const char *why)
 {
     struct router *router = link->config->owner;
-    uint32_t load = link->load;
+    uint32_t load = link->lane->load;
 
     list_remove(&link->node);
     router->link_count--;
-    while (!list_empty(&link->bound)) {
-        struct session *session = container_of(link->bound.next, struct session, binding.of_link);
-
-        router_unbind(session);
-        session_finish(session, REASON_WORKER_LOST);
-        router_release(session);
-    }
+    ledger_lose(link->lane, router->state == ROUTER_RUNNING, router_lost, router);
     if (link->app[0] == '\0') {
         log_debug("router", "a link ended before its hello: %s", why);
         return;
     }
     router->counts.links_lost++;
-    log_info("router", "worker %u is gone (process %llu): %s; %u sessions closed",
-             (unsigned)link->worker, (unsigned long long)link->process_id, why, (unsigned)load);
+    log_info("router", "worker %u is gone (process %" PRIu64 "): %s; %u actors move",
+             (unsigned)link->worker, link->process_id, why, (unsigned)load);
     if (link->hung)
         router->config.hung(link->worker, link->process_id, why);
 }
@@ -276,6 +362,7 @@ void router_init(struct router *router, const struct router_config *config)
         .up = router_up,
         .commit = router_commit,
         .room = router_link_room,
+        .leaving = router_leaving,
         .down = router_down,
     };
 
@@ -307,8 +394,9 @@ void router_accept(struct router *router, struct stream *stream)
 
 void router_open(struct router *router, struct session *session)
 {
-    CHECK(router_of(session) == router);
-    (void)router_introduce(session);
+    CHECK(router_of(session) == router && session->binding == BINDING_NONE);
+    session->binding = BINDING_NEW;
+    (void)router_drain(session);
 }
 
 void router_flush(struct router *router)
@@ -332,6 +420,11 @@ int router_tick(struct router *router)
 
 void router_close(struct router *router)
 {
-    for (struct list *node = router->links.next; node != &router->links; node = node->next)
+    struct list *node;
+
+    router->state = ROUTER_CLOSING;
+    while ((node = list_pop(&router->waiting)) != NULL)
+        router_lost(router, container_of(node, struct ledger_actor, waiting), true);
+    for (node = router->links.next; node != &router->links; node = node->next)
         link_close(container_of(node, struct link, node), "the gateway stops");
 }

@@ -1,9 +1,11 @@
 // router.h - ties sessions to workers: chooses a link, delivers frames, applies commits.
 // Floor 3. The only file that knows both sessions and links.
 //
-// A session is bound at its open to the link with the fewest sessions, and stays there. It waits,
-// without receiving, while there is no link or its link's window is full; who waits is served in
-// order. When a link is lost its sessions are closed. Owner: the shard's thread.
+// A session's actor is bound at its open to the link with the fewest actors, and stays there while
+// that lives. It waits, without receiving, while there is no link or its link's window is full; who
+// waits is served in order. When a link is lost, the ledger takes back what its worker owed, and
+// the actors go on at other links as if nothing had happened; an actor whose input has ended one
+// worker after another is closed with it. Owner: the shard's thread.
 #ifndef TROUPE_ROUTER_H
 #define TROUPE_ROUTER_H
 
@@ -15,19 +17,30 @@ struct router_config {
     struct session_shared *sessions; // its handler and owner are set by router_init()
     struct session_table *table;
     struct link_config link; // handler and owner are set by router_init()
+    uint32_t poison_strikes; // workers that an actor's input may end before the actor is closed
+    uint64_t (*utc_ms)(void);
     // A worker does not answer: somebody may want to kill it.
     void (*hung)(uint32_t worker, uint64_t process_id, const char *why);
+    // The input that ended the workers, and whose it was; lent.
+    void (*poisoned)(const struct session *session, const struct ledger_input *input);
 };
 
 struct router_counts {
     uint64_t links_up;
     uint64_t links_lost;
     uint64_t commits;
-    uint64_t commits_late; // for sessions that had gone
+    uint64_t replayed; // inputs delivered again
+    uint64_t poisoned; // sessions
+};
+
+enum router_state {
+    ROUTER_RUNNING,
+    ROUTER_CLOSING, // actors are not bound again
 };
 
 struct router {
     struct router_config config;
+    enum router_state state;
     struct list links; // every link, in any state
     uint32_t link_count;
     struct list waiting;    // sessions without a link
@@ -51,7 +64,7 @@ void router_flush(struct router *router);
 // Heartbeats and time-outs of the links. Returns ms until the next look, -1 = not needed.
 int router_tick(struct router *router);
 
-// Closes all links; over when link_count is 0.
+// Closes all links and forgets the actors; over when link_count is 0.
 void router_close(struct router *router);
 
 #endif

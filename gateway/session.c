@@ -138,9 +138,8 @@ void session_open(struct session *session, net_socket socket, const struct net_a
     session->inbox_bytes = 0;
     session->touched_ms = session->shared->now_ms();
     session->peer = *peer;
-    session->binding = (struct binding){.state = BINDING_NONE};
-    list_init(&session->binding.of_link);
-    list_init(&session->binding.waiting);
+    session->binding = BINDING_NONE;
+    ledger_actor_init(&session->actor, session->id);
     session_become(session, SESSION_OPEN);
     conn_init(&session->conn, session->shared->port, &handler);
     conn_open(&session->conn, socket);
@@ -218,7 +217,7 @@ void session_abort(struct session *session, enum reason reason)
 
 void session_release(struct session *session)
 {
-    CHECK(session->binding.state == BINDING_NONE);
+    CHECK(session->binding == BINDING_NONE);
     session_become(session, SESSION_FREE);
 }
 

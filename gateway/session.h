@@ -16,9 +16,9 @@
 #include "base.h"
 #include "conn.h"
 #include "frame.h"
+#include "ledger.h"
 #include "reason.h"
 
-struct link;
 struct session;
 
 enum session_state {
@@ -68,21 +68,13 @@ struct session_shared {
     struct session_counts counts;
 };
 
-// How a session is tied to a worker. The router's alone.
-enum binding_state {
-    BINDING_NONE,   // no worker, or the worker is lost
-    BINDING_CHOSEN, // the actor's open is still to be delivered
-    BINDING_OPEN,   // the actor knows
-    BINDING_CLOSED, // its last input is delivered
-};
-
-struct binding {
-    enum binding_state state;
-    struct link *link;
-    uint32_t epoch;
-    uint64_t sequence;   // of the last input delivered
-    struct list of_link; // all sessions of the link
-    struct list waiting; // for room on the link, or for a link
+// How far a session's actor has come. The router's alone.
+enum binding {
+    BINDING_NONE,    // there is no actor, or it is concluded
+    BINDING_NEW,     // its first input, OPEN, is still to be delivered
+    BINDING_OPEN,    // it gets frames
+    BINDING_CLOSING, // its last input, CLOSE, is still to be delivered
+    BINDING_CLOSED,  // CLOSE is under way
 };
 
 struct session {
@@ -96,7 +88,8 @@ struct session {
     struct list place;   // in active or finishing
     struct list flush;   // in dirty
     struct list free;    // the table's
-    struct binding binding;
+    enum binding binding;
+    struct ledger_actor actor;
     struct net_addr peer;
     struct conn conn;
 };

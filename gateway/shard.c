@@ -22,6 +22,15 @@ static void shard_hung(uint32_t worker, uint64_t process_id, const char *why)
     os_write_stdout(line, (size_t)size);
 }
 
+static void shard_poisoned(const struct session *session, const struct ledger_input *input)
+{
+    char peer[ADDR_TEXT_MAX];
+
+    log_error("shard", "an input of '%s' ended one worker after another: '%s' of %zu bytes",
+              addr_text(&session->peer, peer), envelope_kind_text((enum envelope_kind)input->kind),
+              input->prefix.size + input->payload.size);
+}
+
 static void shard_stream_accepted(void *owner, struct stream *stream)
 {
     struct shard *shard = owner;
@@ -168,9 +177,14 @@ int shard_start(struct shard *shard, const struct shard_group *group, uint32_t i
                  .shard = index,
                  .shards = group->count,
                  .frame_max = group->codec.payload_max,
+                 .state_max = group->state_max,
+                 .seed = group->seed,
                  .heartbeat_ms = group->heartbeat_ms,
                  .turn_timeout_ms = group->turn_timeout_ms},
+        .poison_strikes = group->poison_strikes,
+        .utc_ms = os_now_utc_ms,
         .hung = shard_hung,
+        .poisoned = shard_poisoned,
     };
     char address[OS_PATH_MAX + 16];
     int error;

@@ -28,6 +28,9 @@ struct shard_group {
     uint32_t drain_ms; // an orderly stop waits for clients and workers this long
     uint32_t heartbeat_ms;
     uint32_t turn_timeout_ms;
+    uint32_t state_max;
+    uint32_t poison_strikes;
+    uint64_t seed; // of what actors call random
     struct bytes token;
     const char *address; // shard k listens for workers on "<address>-<k>"
 };

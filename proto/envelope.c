@@ -10,8 +10,8 @@ enum {
     WIRE_NUMBER_MAX = 9, // bytes of an integer: its type and 8
     WIRE_HEAD_MAX = 5,   // bytes before a string or binary: its type and 4
     WIRE_FRONT = 2,      // bytes of the array's head and the kind
-    // The longest frame is FRAME: session, epoch, sequence and the payload's head.
-    WIRE_FRAME_OVERHEAD = WIRE_FRONT + 3 * WIRE_NUMBER_MAX + WIRE_HEAD_MAX,
+    // The longest with a payload are FRAME and RESTORE: four numbers and the payload's head.
+    WIRE_FRAME_OVERHEAD = WIRE_FRONT + 4 * WIRE_NUMBER_MAX + WIRE_HEAD_MAX,
     // The longest of all others is HELLO: three numbers, a token and three texts.
     WIRE_HELLO_MAX =
         WIRE_FRONT + 3 * WIRE_NUMBER_MAX + 4 * WIRE_HEAD_MAX + TOKEN_MAX + 3 * ENVELOPE_TEXT_MAX,
@@ -36,7 +36,7 @@ struct field {
 
 // clang-format off
 enum field_name {
-    SESSION, EPOCH, SEQUENCE, EFFECTS, VERSION, WORKER, PROCESS_ID, SHARD, SHARDS, FRAME_MAX,
+    SESSION, EPOCH, SEQUENCE, NOW, SEED, EFFECTS, VERSION, STATE_VERSION, WORKER, PROCESS_ID, SHARD, SHARDS, FRAME_MAX,
     SERIAL, TOKEN, TEXT, TEXT2, TYPES, PAYLOAD
 };
 
@@ -45,6 +45,9 @@ static const struct field fields[] = {
     [SESSION]    = {FIELD_U64, offsetof(struct envelope, session), 0, UINT64_MAX},
     [EPOCH]      = {FIELD_U32, offsetof(struct envelope, epoch), 0, UINT32_MAX},
     [SEQUENCE]   = {FIELD_U64, offsetof(struct envelope, sequence), 0, UINT64_MAX},
+    [NOW]        = {FIELD_U64, offsetof(struct envelope, now_ms), 0, UINT64_MAX},
+    [SEED]       = {FIELD_U64, offsetof(struct envelope, seed), 0, UINT64_MAX},
+    [STATE_VERSION] = {FIELD_U32, offsetof(struct envelope, state_version), 0, UINT32_MAX},
     [EFFECTS]    = {FIELD_U32, offsetof(struct envelope, effects), 0, ENVELOPE_EFFECTS_MAX},
     [VERSION]    = {FIELD_U32, offsetof(struct envelope, version), 0, UINT32_MAX},
     [WORKER]     = {FIELD_U32, offsetof(struct envelope, worker), 0, UINT32_MAX},
@@ -75,17 +78,20 @@ static const struct form {
     [ENVELOPE_END]     = {"end",     ENVELOPE_FROM_WORKER,  true,  0, {0}},
     [ENVELOPE_PONG]    = {"pong",    ENVELOPE_FROM_WORKER,  false, 1, {SERIAL}},
     [ENVELOPE_LEAVING] = {"leaving", ENVELOPE_FROM_WORKER,  false, 0, {0}},
-    [ENVELOPE_WELCOME] = {"welcome", ENVELOPE_FROM_GATEWAY, false, 4,
-                          {VERSION, SHARD, SHARDS, FRAME_MAX}},
+    [ENVELOPE_STATE]   = {"state",   ENVELOPE_FROM_WORKER,  true,  2, {STATE_VERSION, PAYLOAD}},
+    [ENVELOPE_WELCOME] = {"welcome", ENVELOPE_FROM_GATEWAY, false, 5,
+                          {VERSION, SHARD, SHARDS, FRAME_MAX, SEED}},
     [ENVELOPE_REFUSED] = {"refused", ENVELOPE_FROM_GATEWAY, false, 1, {TEXT}},
-    [ENVELOPE_OPEN]    = {"open",    ENVELOPE_FROM_GATEWAY, false, 4,
-                          {SESSION, EPOCH, SEQUENCE, TEXT}},
-    [ENVELOPE_FRAME]   = {"frame",   ENVELOPE_FROM_GATEWAY, false, 4,
-                          {SESSION, EPOCH, SEQUENCE, PAYLOAD}},
-    [ENVELOPE_CLOSE]   = {"close",   ENVELOPE_FROM_GATEWAY, false, 4,
-                          {SESSION, EPOCH, SEQUENCE, TEXT}},
+    [ENVELOPE_OPEN]    = {"open",    ENVELOPE_FROM_GATEWAY, false, 5,
+                          {SESSION, EPOCH, SEQUENCE, NOW, TEXT}},
+    [ENVELOPE_FRAME]   = {"frame",   ENVELOPE_FROM_GATEWAY, false, 5,
+                          {SESSION, EPOCH, SEQUENCE, NOW, PAYLOAD}},
+    [ENVELOPE_CLOSE]   = {"close",   ENVELOPE_FROM_GATEWAY, false, 5,
+                          {SESSION, EPOCH, SEQUENCE, NOW, TEXT}},
     [ENVELOPE_PING]    = {"ping",    ENVELOPE_FROM_GATEWAY, false, 1, {SERIAL}},
     [ENVELOPE_DRAIN]   = {"drain",   ENVELOPE_FROM_GATEWAY, false, 0, {0}},
+    [ENVELOPE_RESTORE] = {"restore", ENVELOPE_FROM_GATEWAY, false, 5,
+                          {SESSION, EPOCH, SEQUENCE, STATE_VERSION, PAYLOAD}},
 };
 // clang-format on
 

@@ -33,36 +33,42 @@ enum envelope_kind {
     ENVELOPE_END = 4,     // effect: close the session once its replies are out
     ENVELOPE_PONG = 5,    // serial
     ENVELOPE_LEAVING = 6, // the worker wants to be drained
+    ENVELOPE_STATE = 7,   // effect: state_version payload, what the actor remembers from now on
     // gateway -> worker
-    ENVELOPE_WELCOME = 32, // version shard shards frame_max
+    ENVELOPE_WELCOME = 32, // version shard shards frame_max seed
     ENVELOPE_REFUSED = 33, // why
-    ENVELOPE_OPEN = 34,    // session epoch sequence peer: a client has come
-    ENVELOPE_FRAME = 35,   // session epoch sequence payload
-    ENVELOPE_CLOSE = 36,   // session epoch sequence reason: the client is gone, the last input
+    ENVELOPE_OPEN = 34,    // session epoch sequence now peer: a client has come
+    ENVELOPE_FRAME = 35,   // session epoch sequence now payload
+    ENVELOPE_CLOSE = 36,   // session epoch sequence now reason: the client is gone, the last input
     ENVELOPE_PING = 37,    // serial
     ENVELOPE_DRAIN = 38,   // no new sessions will come; leave when the last one is closed
+    ENVELOPE_RESTORE = 39, // session epoch sequence state_version payload: take over an actor that
+                           // has committed so many inputs; its next input follows
 };
 
 // Fields not named for the kind above are zero after decoding and ignored by encoding.
 struct envelope {
     enum envelope_kind kind;
-    uint32_t epoch;       // number of the session's binding to a worker
-    uint64_t session;     // the gateway's id, opaque to the worker
-    uint64_t sequence;    // of the input within its session and epoch: 1, 2, 3 ...
-    uint32_t effects;     // COMMIT: how many effect envelopes belong to it
-    uint32_t version;     // HELLO, WELCOME
-    uint32_t worker;      // HELLO: number the supervisor gave, 0-based
-    uint32_t shard;       // WELCOME: who speaks
-    uint32_t shards;      // WELCOME: how many there are
-    uint32_t frame_max;   // WELCOME: largest payload of a reply, bytes
-    uint64_t process_id;  // HELLO
-    uint64_t serial;      // PING, PONG
-    struct bytes token;   // HELLO: proves that both belong to one node; binary, 64 bytes at most
-    struct bytes text;    // HELLO app; OPEN peer; CLOSE reason; REFUSED why; printable UTF-8
-    struct bytes text2;   // HELLO app_version
-    struct bytes types;   // HELLO: actor types, separated by a blank
-    struct bytes prefix;  // FRAME when encoding: before payload, in its field; decoded: empty
-    struct bytes payload; // FRAME, REPLY
+    uint32_t epoch;         // number of the session's binding to a worker
+    uint64_t session;       // the gateway's id, opaque to the worker
+    uint64_t sequence;      // of the input within its session: 1, 2, 3 ...; the same in a replay
+    uint64_t now_ms;        // OPEN, FRAME, CLOSE: since 1970, when it came in; the same in a replay
+    uint64_t seed;          // WELCOME: of what actors call random; the same on all links of a node
+    uint32_t effects;       // COMMIT: how many effect envelopes belong to it
+    uint32_t version;       // HELLO, WELCOME
+    uint32_t state_version; // STATE, RESTORE: the actor's own number
+    uint32_t worker;        // HELLO: number the supervisor gave, 0-based
+    uint32_t shard;         // WELCOME: who speaks
+    uint32_t shards;        // WELCOME: how many there are
+    uint32_t frame_max;     // WELCOME: largest payload of a reply, bytes
+    uint64_t process_id;    // HELLO
+    uint64_t serial;        // PING, PONG
+    struct bytes token;     // HELLO: proves that both belong to one node; binary, 64 bytes at most
+    struct bytes text;      // HELLO app; OPEN peer; CLOSE reason; REFUSED why; printable UTF-8
+    struct bytes text2;     // HELLO app_version
+    struct bytes types;     // HELLO: actor types, separated by a blank
+    struct bytes prefix;    // FRAME when encoding: before payload, in its field; decoded: empty
+    struct bytes payload;   // FRAME, REPLY, STATE, RESTORE
 };
 
 // Appends one envelope. 0, -ENOMEM, or -EINVAL for a field out of its range, a text that is not

@@ -65,6 +65,8 @@ int troupe_worker_main(int argc, char **argv, const struct troupe_actor *actor)
     os_init();
     CHECK(main_name_is_valid(actor->name));
     CHECK(actor->version == NULL || strlen(actor->version) <= 63);
+    CHECK((actor->save == NULL) == (actor->load == NULL) &&
+          (actor->save == NULL) == (actor->drop == NULL));
     if (argc == 2 && strcmp(argv[1], "--help") == 0) {
         main_usage(actor);
         return 0;

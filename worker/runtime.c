@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,6 +29,9 @@ static void runtime_changed(void *owner, struct uplink *uplink)
 
     if (uplink->state == UPLINK_CLOSED)
         runtime->uplinks_open--;
+    // Its actors live elsewhere now, or will come back with what was committed of them.
+    if (uplink->state == UPLINK_CLOSED || uplink->state == UPLINK_DIALLING)
+        actors_clear(&runtime->actors[uplink->shard]);
     if (uplink->state == UPLINK_REFUSED && !runtime->refused) {
         runtime->refused = true;
         runtime_say("troupe: failed refused by the gateway\n");
@@ -52,27 +56,80 @@ static const char *runtime_text(struct bytes text, char out[RUNTIME_TEXT_MAX])
     return out;
 }
 
+// Without its commit the link's order is lost, and a state that cannot be read is no state: the
+// gateway knows what to do about a worker that is gone.
+_Noreturn static void runtime_give_up(const char *why)
+{
+    char line[RUNTIME_TEXT_MAX];
+
+    log_error("runtime", "%s", why);
+    snprintf(line, sizeof(line), "troupe: failed %s\n", why);
+    runtime_say(line);
+    exit(RUNTIME_EXIT_FAILURE);
+}
+
+static void runtime_call(const struct troupe_actor *type, struct troupe_turn *turn, void *state,
+                         const struct envelope *input)
+{
+    char text[RUNTIME_TEXT_MAX];
+
+    if (input->kind == ENVELOPE_OPEN && type->open != NULL)
+        type->open(turn, state, runtime_text(input->text, text));
+    else if (input->kind == ENVELOPE_FRAME && type->frame != NULL)
+        type->frame(turn, state, input->payload.data, input->payload.size);
+    else if (input->kind == ENVELOPE_CLOSE && type->close != NULL)
+        type->close(turn, state, runtime_text(input->text, text));
+}
+
+// The actor of an input; RESTORE has none to be called with.
+static struct actor *runtime_actor(struct runtime *runtime, struct uplink *uplink,
+                                   const struct envelope *input)
+{
+    struct actors *actors = &runtime->actors[uplink->shard];
+    struct actor *actor;
+    const char *why = "out of memory";
+
+    switch (input->kind) {
+    case ENVELOPE_RESTORE:
+        if (actors_restore(actors, input->session, input->state_version, input->payload, &why) != 0)
+            runtime_give_up(why);
+        return NULL;
+    case ENVELOPE_OPEN:
+        actor = actors_add(actors, input->session);
+        if (actor == NULL)
+            runtime_give_up(why);
+        return actor;
+    default:
+        actor = actors_find(actors, input->session);
+        if (actor == NULL) {
+            log_error("runtime", "shard %u sent an input of an actor that is not here",
+                      (unsigned)uplink->shard);
+            uplink_break(uplink);
+        }
+        return actor;
+    }
+}
+
 static void runtime_turn(struct runtime *runtime, struct uplink *uplink,
                          const struct envelope *input)
 {
-    const struct troupe_actor *actor = runtime->config.actor;
+    const struct troupe_actor *type = runtime->config.actor;
+    struct actors *actors = &runtime->actors[uplink->shard];
     struct troupe_turn *turn = &runtime->turn;
-    char text[RUNTIME_TEXT_MAX];
+    struct actor *actor = runtime_actor(runtime, uplink, input);
+    struct bytes state;
+    int changed;
 
-    turn_begin(turn, input, uplink->frame_max);
-    if (input->kind == ENVELOPE_OPEN && actor->open != NULL)
-        actor->open(turn, runtime_text(input->text, text));
-    else if (input->kind == ENVELOPE_FRAME && actor->frame != NULL)
-        actor->frame(turn, input->payload.data, input->payload.size);
-    else if (input->kind == ENVELOPE_CLOSE && actor->close != NULL)
-        actor->close(turn, runtime_text(input->text, text));
-    if (turn_commit(turn, uplink_outbox(uplink)) != 0) {
-        // Without this commit the link's order is lost. The gateway knows what to do about a worker
-        // that is gone.
-        log_error("runtime", "out of memory");
-        runtime_say("troupe: failed out of memory\n");
-        exit(RUNTIME_EXIT_FAILURE);
-    }
+    if (actor == NULL)
+        return;
+    turn_begin(turn, input, uplink->frame_max, uplink->seed);
+    runtime_call(type, turn, actor->state, input);
+    changed = input->kind == ENVELOPE_CLOSE ? 0 : actors_changed(actors, actor, &state);
+    if (changed < 0 || (changed > 0 && turn_state(turn, type->state_version, state) != 0) ||
+        turn_commit(turn, uplink_outbox(uplink)) != 0)
+        runtime_give_up("out of memory");
+    if (input->kind == ENVELOPE_CLOSE)
+        actors_remove(actors, actor);
 }
 
 // Runs turns of one shard until its batch is done, a slice of time is over, or its commits do not
@@ -100,8 +157,12 @@ static void runtime_stopping(struct port_op *op)
     struct runtime *runtime = container_of(op, struct runtime, stop);
 
     log_info("runtime", "stopping");
-    if (runtime->state == RUNTIME_RUNNING)
-        runtime->state = RUNTIME_LEAVING;
+    if (runtime->state != RUNTIME_RUNNING)
+        return;
+    runtime->state = RUNTIME_LEAVING;
+    runtime->leave_until_ms = os_now_ms() + RUNTIME_LEAVE_MS;
+    for (uint32_t i = 0; i < runtime->config.shards; i++)
+        uplink_leave(&runtime->uplinks[i]);
 }
 
 // On a thread of its own.
@@ -115,21 +176,33 @@ static void runtime_on_stop(void *context)
     port_post(runtime->port, &runtime->stop);
 }
 
+// True when nobody needs this worker any more, or it has waited long enough for that.
+static bool runtime_may_leave(const struct runtime *runtime)
+{
+    if (os_now_ms() >= runtime->leave_until_ms)
+        return true;
+    for (uint32_t i = 0; i < runtime->config.shards; i++) {
+        const struct uplink *uplink = &runtime->uplinks[i];
+
+        if (!uplink_flushed(uplink) || (uplink->state == UPLINK_UP && !uplink->drained))
+            return false;
+    }
+    return true;
+}
+
 static void runtime_loop(struct runtime *runtime)
 {
     bool busy = false;
 
     while (runtime->uplinks_open > 0) {
-        int done = port_poll(runtime->port, busy ? 0 : -1);
-        bool drained = true;
+        int wait_ms = runtime->state == RUNTIME_LEAVING ? RUNTIME_LEAVE_MS : -1;
+        int done = port_poll(runtime->port, busy ? 0 : wait_ms);
 
         CHECK(done >= 0);
         busy = false;
-        for (uint32_t i = 0; i < runtime->config.shards; i++) {
+        for (uint32_t i = 0; i < runtime->config.shards; i++)
             busy = runtime_slice(runtime, &runtime->uplinks[i]) || busy;
-            drained = drained && uplink_drained(&runtime->uplinks[i]);
-        }
-        if (runtime->state == RUNTIME_LEAVING && drained && !busy)
+        if (runtime->state == RUNTIME_LEAVING && !busy && runtime_may_leave(runtime))
             runtime_close(runtime);
     }
 }
@@ -142,7 +215,10 @@ static int runtime_start(struct runtime *runtime)
     uplink->changed = runtime_changed;
     uplink->owner = runtime;
     for (uint32_t i = 0; i < runtime->config.shards; i++) {
-        int error = uplink_open(&runtime->uplinks[i], uplink, i);
+        int error;
+
+        actors_init(&runtime->actors[i], runtime->config.actor);
+        error = uplink_open(&runtime->uplinks[i], uplink, i);
 
         if (error != 0) {
             log_error("runtime", "cannot dial '%s-%u': %s", uplink->address, (unsigned)i,
@@ -163,7 +239,9 @@ int runtime_run(const struct runtime_config *config)
     runtime.config = *config;
     runtime.stop.done = runtime_stopping;
     runtime.uplinks = calloc(config->shards, sizeof(*runtime.uplinks));
-    if (runtime.uplinks == NULL || port_create(&runtime.port, &port) != 0) {
+    runtime.actors = calloc(config->shards, sizeof(*runtime.actors));
+    if (runtime.uplinks == NULL || runtime.actors == NULL ||
+        port_create(&runtime.port, &port) != 0) {
         log_error("runtime", "cannot make a completion port");
         return RUNTIME_EXIT_FAILURE;
     }
@@ -173,5 +251,6 @@ int runtime_run(const struct runtime_config *config)
     runtime_loop(&runtime);
     turn_fini(&runtime.turn);
     free(runtime.uplinks);
+    free(runtime.actors);
     return runtime.refused ? RUNTIME_EXIT_REFUSED : 0;
 }

@@ -3,6 +3,7 @@
 #ifndef TROUPE_RUNTIME_H
 #define TROUPE_RUNTIME_H
 
+#include "actors.h"
 #include "base.h"
 #include "port.h"
 #include "turn.h"
@@ -13,11 +14,12 @@ struct troupe_actor;
 enum {
     RUNTIME_SHARDS_MAX = 64,
     RUNTIME_SLICE_NS = 1000 * 1000, // turns of one shard before its commits leave
+    RUNTIME_LEAVE_MS = 2000,        // after this the worker goes, and the gateway replays
 };
 
 enum runtime_state {
     RUNTIME_RUNNING,
-    RUNTIME_LEAVING, // told to stop: the commits at hand leave first
+    RUNTIME_LEAVING, // told to stop: the gateway moves the actors elsewhere
     RUNTIME_CLOSING, // waits for the uplinks
 };
 
@@ -31,7 +33,9 @@ struct runtime {
     struct runtime_config config;
     enum runtime_state state;
     struct port *port;
-    struct uplink *uplinks;
+    struct uplink *uplinks; // one a shard
+    struct actors *actors;  // one a shard
+    uint64_t leave_until_ms;
     uint32_t uplinks_open;
     bool reported; // "troupe: ready" was said
     bool refused;

@@ -2,17 +2,46 @@
 
 #include "turn.h"
 
-enum { TURN_KEEP_BYTES = 64 * 1024 };
+enum {
+    TURN_KEEP_BYTES = 64 * 1024,
+    TURN_EFFECTS_MAX = ENVELOPE_EFFECTS_MAX - 1, // of the callbacks: one is for the state
+};
 
-void turn_begin(struct troupe_turn *turn, const struct envelope *input, uint32_t frame_max)
+// Steps a 64-bit state by a fixed odd number and mixes it (the construction of splitmix64).
+static uint64_t turn_mix(uint64_t *state)
+{
+    uint64_t mixed = *state += 0x9E3779B97F4A7C15U;
+
+    mixed = (mixed ^ mixed >> 30) * 0xBF58476D1CE4E5B9U;
+    mixed = (mixed ^ mixed >> 27) * 0x94D049BB133111EBU;
+    return mixed ^ mixed >> 31;
+}
+
+void turn_begin(struct troupe_turn *turn, const struct envelope *input, uint32_t frame_max,
+                uint64_t seed)
 {
     turn->session = input->session;
     turn->sequence = input->sequence;
     turn->epoch = input->epoch;
     turn->frame_max = frame_max;
+    turn->now_ms = input->now_ms;
+    // Each is mixed in by itself, so that neighbouring sessions and turns have nothing in common.
+    turn->random = seed ^ input->session;
+    turn->random = turn_mix(&turn->random) ^ input->sequence;
     turn->effect_count = 0;
     buffer_truncate(&turn->effects, 0);
     buffer_trim(&turn->effects, TURN_KEEP_BYTES);
+}
+
+int turn_state(struct troupe_turn *turn, uint32_t version, struct bytes state)
+{
+    int error = envelope_encode(
+        &turn->effects,
+        &(struct envelope){.kind = ENVELOPE_STATE, .state_version = version, .payload = state});
+
+    if (error == 0)
+        turn->effect_count++;
+    return error;
 }
 
 int turn_commit(struct troupe_turn *turn, struct buffer *outbox)
@@ -40,7 +69,7 @@ static int turn_add(struct troupe_turn *turn, const struct envelope *effect)
 {
     int error;
 
-    if (turn->effect_count == ENVELOPE_EFFECTS_MAX || buffer_size(&turn->effects) >= TURN_BYTES_MAX)
+    if (turn->effect_count == TURN_EFFECTS_MAX || buffer_size(&turn->effects) >= TURN_BYTES_MAX)
         return -ENOBUFS;
     error = envelope_encode(&turn->effects, effect);
     if (error == 0)
@@ -58,6 +87,21 @@ int troupe_reply(struct troupe_turn *turn, const void *data, size_t size)
 int troupe_close(struct troupe_turn *turn)
 {
     return turn_add(turn, &(struct envelope){.kind = ENVELOPE_END});
+}
+
+uint64_t troupe_now_ms(const struct troupe_turn *turn)
+{
+    return turn->now_ms;
+}
+
+uint64_t troupe_random(struct troupe_turn *turn)
+{
+    return turn_mix(&turn->random);
+}
+
+uint64_t troupe_turn_number(const struct troupe_turn *turn)
+{
+    return turn->sequence;
 }
 
 uint64_t troupe_session(const struct troupe_turn *turn)

@@ -24,8 +24,7 @@ static void uplink_become(struct uplink *uplink, enum uplink_state next)
     uplink->state = next;
 }
 
-// Ends the connection; it is dialled again unless the state says otherwise.
-static void uplink_break(struct uplink *uplink)
+void uplink_break(struct uplink *uplink)
 {
     uplink->reading = false;
     stream_close(uplink->stream);
@@ -121,6 +120,8 @@ static void uplink_welcome(struct uplink *uplink, const struct envelope *welcome
         return;
     }
     uplink->frame_max = welcome->frame_max;
+    uplink->seed = welcome->seed;
+    uplink->drained = false;
     uplink_become(uplink, UPLINK_UP);
     uplink->config->changed(uplink->config->owner, uplink);
 }
@@ -136,7 +137,8 @@ static void uplink_control(struct uplink *uplink, const struct envelope *envelop
         uplink_encode(uplink,
                       &(struct envelope){.kind = ENVELOPE_PONG, .serial = envelope->serial});
     } else if (uplink->state == UPLINK_UP && envelope->kind == ENVELOPE_DRAIN) {
-        log_debug("uplink", "shard %u sends no new sessions", (unsigned)uplink->shard);
+        uplink->drained = true;
+        uplink->config->changed(uplink->config->owner, uplink);
     } else {
         log_error("uplink", "shard %u said '%s' when it may not", (unsigned)uplink->shard,
                   envelope_kind_text(envelope->kind));
@@ -148,7 +150,7 @@ static bool uplink_is_input(const struct uplink *uplink, const struct envelope *
 {
     return uplink->state == UPLINK_UP &&
            (envelope->kind == ENVELOPE_OPEN || envelope->kind == ENVELOPE_FRAME ||
-            envelope->kind == ENVELOPE_CLOSE);
+            envelope->kind == ENVELOPE_CLOSE || envelope->kind == ENVELOPE_RESTORE);
 }
 
 int uplink_open(struct uplink *uplink, const struct uplink_config *config, uint32_t shard)
@@ -205,10 +207,18 @@ void uplink_flush(struct uplink *uplink)
         stream_flush(uplink->stream);
 }
 
-bool uplink_drained(const struct uplink *uplink)
+bool uplink_flushed(const struct uplink *uplink)
 {
     return uplink->stream == NULL || uplink->state != UPLINK_UP ||
            (!stream_sending(uplink->stream) && stream_unsent(uplink->stream) == 0);
+}
+
+void uplink_leave(struct uplink *uplink)
+{
+    if (uplink->state != UPLINK_UP)
+        return;
+    uplink_encode(uplink, &(struct envelope){.kind = ENVELOPE_LEAVING});
+    uplink_flush(uplink);
 }
 
 void uplink_close(struct uplink *uplink)

@@ -46,6 +46,8 @@ struct uplink {
     enum uplink_state state;
     uint32_t shard;
     uint32_t frame_max; // largest payload of a reply, from WELCOME
+    uint64_t seed;      // of what actors call random, from WELCOME
+    bool drained;       // the gateway needs this worker no more
     bool reading;       // a batch is at hand
     struct envelope_reader reader;
 };
@@ -53,7 +55,8 @@ struct uplink {
 // 0, -ENOMEM, -EINVAL (an address that is none).
 int uplink_open(struct uplink *uplink, const struct uplink_config *config, uint32_t shard);
 
-// The next input (OPEN, FRAME, CLOSE), its slices lent until the next call. False: none is there.
+// The next input (OPEN, FRAME, CLOSE) or RESTORE, its slices lent until the next call. False: none
+// is there.
 bool uplink_next(struct uplink *uplink, struct envelope *out_input);
 
 // True while commits may be added; else wait until sends have come home.
@@ -63,7 +66,13 @@ struct buffer *uplink_outbox(struct uplink *uplink);
 void uplink_flush(struct uplink *uplink);
 
 // True when all commits have left.
-bool uplink_drained(const struct uplink *uplink);
+bool uplink_flushed(const struct uplink *uplink);
+
+// Asks the gateway to move its actors elsewhere; `changed` when that is done.
+void uplink_leave(struct uplink *uplink);
+
+// The gateway broke the protocol: ends the connection and dials again.
+void uplink_break(struct uplink *uplink);
 
 void uplink_close(struct uplink *uplink);
 

@@ -1,8 +1,9 @@
 // troupe-echo: every frame goes back to the client that sent it.
 #include <troupe/actor.h>
 
-static void echo_frame(struct troupe_turn *turn, const void *data, size_t size)
+static void echo_frame(struct troupe_turn *turn, void *state, const void *data, size_t size)
 {
+    (void)state;
     (void)troupe_reply(turn, data, size);
 }
 

@@ -2,17 +2,38 @@
 //
 //     #include <troupe/actor.h>
 //
-//     static void frame(struct troupe_turn *turn, const void *data, size_t size)
+//     struct visits {
+//         uint64_t frames;
+//     };
+//
+//     static void frame(struct troupe_turn *turn, void *state, const void *data, size_t size)
 //     {
+//         struct visits *visits = state;
+//
+//         visits->frames++;
 //         troupe_reply(turn, data, size);
 //     }
-//     static const struct troupe_actor echo = {.name = "echo", .version = "1", .frame = frame};
 //
-//     int main(int argc, char **argv) { return troupe_worker_main(argc, argv, &echo); }
+//     static const struct troupe_actor actor = {
+//         .name = "visits", .version = "1", .state_size = sizeof(struct visits), .frame = frame};
+//
+//     int main(int argc, char **argv)
+//     {
+//         return troupe_worker_main(argc, argv, &actor);
+//     }
 //
 // Every client of the gateway has an actor in one of the workers. An actor handles one input at a
 // time, a turn. What a turn does with the functions below leaves in one commit when the callback
-// returns: all of it or nothing. All callbacks run on one thread; nothing here blocks or locks.
+// returns, together with the actor's state if that has changed: all of it or nothing.
+//
+// If the worker is lost before the gateway has the commit, the turn never happened: the actor goes
+// on in another worker from its last committed state, and gets the same input again, with the same
+// time, the same random numbers and the same turn number. So a callback must take what it needs
+// from its arguments, its state and the turn, and nothing else; what it does outside of Troupe (a
+// row in a database) may be done twice, and the turn number tells that it is the same.
+//
+// All callbacks run on one thread; nothing here blocks or locks. Numbers of errors are those of
+// <errno.h>, negative.
 #ifndef TROUPE_ACTOR_H
 #define TROUPE_ACTOR_H
 
@@ -26,17 +47,38 @@ extern "C" {
 // Valid until the callback returns.
 struct troupe_turn;
 
-// Callbacks may be NULL. Texts and bytes that they get are valid until they return.
+// Callbacks may be NULL. Texts and bytes that they get are valid until they return; so is state,
+// which is the actor's own: state_size bytes, zeroed when the actor is new, and what the last turn
+// left in it afterwards.
 struct troupe_actor {
     const char *name;    // letters, digits, "-", "_", "."; 1 to 63 bytes
     const char *version; // of the program, for logs; up to 63 bytes
-    void (*open)(struct troupe_turn *turn, const char *peer); // a client has come, from "host:port"
-    void (*frame)(struct troupe_turn *turn, const void *data, size_t size);
-    void (*close)(struct troupe_turn *turn, const char *reason); // it is gone; replies are dropped
+
+    void (*open)(struct troupe_turn *turn, void *state,
+                 const char *peer); // a client came, "host:port"
+    void (*frame)(struct troupe_turn *turn, void *state, const void *data, size_t size);
+    void (*close)(struct troupe_turn *turn, void *state, const char *reason); // replies are dropped
+
+    // The state travels as the bytes of the struct: no pointers in it, and no gaps that are not
+    // zero.
+    size_t state_size;      // bytes, 0 = no state; at most gateway.state_max_bytes
+    uint32_t state_version; // grows when the struct changes
+
+    // Only for a state that another version has committed: makes today's from it. state is zeroed.
+    // 0, or anything else: the worker gives up, and says so.
+    int (*migrate)(void *state, uint32_t version, const void *old, size_t old_size);
+
+    // Only for a state that is not plain bytes (it points to memory of its own). save writes it
+    // into out and returns its size in bytes; when that is more than room, nothing of out counts
+    // and it is called again with more. load makes it again, 0 or anything else as for migrate.
+    // drop frees what it points to: the actor has gone, or lives elsewhere now. All three or none.
+    size_t (*save)(const void *state, void *out, size_t room);
+    int (*load)(void *state, const void *saved, size_t size);
+    void (*drop)(void *state);
 };
 
 // Sends one frame to the turn's client, after those of earlier calls. The bytes are copied. 0,
-// -EMSGSIZE (larger than troupe_frame_max()), -ENOBUFS (the turn has sent too much: 256 effects or
+// -EMSGSIZE (larger than troupe_frame_max()), -ENOBUFS (the turn has done too much: 255 effects or
 // 4 MiB and one frame), -ENOMEM; on failure nothing is sent of this call.
 int troupe_reply(struct troupe_turn *turn, const void *data, size_t size);
 
@@ -44,8 +86,18 @@ int troupe_reply(struct troupe_turn *turn, const void *data, size_t size);
 // callback follows as a turn of its own. 0 or -ENOBUFS.
 int troupe_close(struct troupe_turn *turn);
 
+// Milliseconds since 1970 when the input came to the gateway; the same in a replay.
+uint64_t troupe_now_ms(const struct troupe_turn *turn);
+
+// 64 random bits; each call gives the next, and a replay gives the same. Not for secrets.
+uint64_t troupe_random(struct troupe_turn *turn);
+
 // Identifies the client's session: unique while the gateway runs.
 uint64_t troupe_session(const struct troupe_turn *turn);
+
+// Number of this turn of the session: 1 for its first input. Session and turn number together name
+// what is done now, also if it has to be done again.
+uint64_t troupe_turn_number(const struct troupe_turn *turn);
 
 // Largest frame in bytes that troupe_reply() takes.
 size_t troupe_frame_max(const struct troupe_turn *turn);
