@@ -5,7 +5,7 @@
 //   2. child_event() for everything that happens; do what it answers
 //   3. poll until child.deadline, then CHILD_TICK
 //
-// A child that dies is started again after a back-off of 100 ms, doubled with each death up to 10
+// A child that dies is started again after a back-off of 20 ms, doubled with each death up to 2
 // s, plus up to a quarter of jitter. A life that was ready for 10 s makes the next death the first
 // again. The fifth death in a row is a crash loop: CHILD_REPORT_LOOP once, then always the longest
 // back-off. Until CHILD_SETTLE (the node has been ready once) nothing is repeated that way: a child
@@ -16,11 +16,11 @@
 #include "base.h"
 
 enum {
-    CHILD_BACK_OFF_MIN_MS = 100,
-    CHILD_BACK_OFF_MAX_MS = 10 * 1000,
-    CHILD_STEADY_MS = 10 * 1000, // ready for this long: the deaths before it are forgotten
-    CHILD_SLOW_MS = 10 * 1000,   // not ready after this long: worth a line
-    CHILD_LOOP_DEATHS = 5,       // deaths in a row that make a crash loop
+    CHILD_BACK_OFF_MIN_MS = 20,
+    CHILD_BACK_OFF_MAX_MS = 2 * 1000, // clients wait for it, connected
+    CHILD_STEADY_MS = 10 * 1000,      // ready for this long: the deaths before it are forgotten
+    CHILD_SLOW_MS = 10 * 1000,        // not ready after this long: worth a line
+    CHILD_LOOP_DEATHS = 5,            // deaths in a row that make a crash loop
 };
 
 #define CHILD_NEVER UINT64_MAX
