@@ -71,7 +71,7 @@ static void conn_random_conversations_keep_every_promise(void **state)
     uint64_t number;
 
     (void)state;
-    for (number = 1; number <= 300; number++)
+    for (number = 1; number <= network_rounds; number++)
         random_conversation(number);
 }
 
@@ -81,7 +81,7 @@ static void conn_random_aborts_close_once(void **state)
     uint64_t number;
 
     (void)state;
-    for (number = 1; number <= 300; number++) {
+    for (number = 1; number <= network_rounds; number++) {
         size_t steps;
 
         sides_start(number, true);
