@@ -14,6 +14,8 @@
 // One step of a random conversation. Returns false once this side has begun its end.
 static bool random_step(struct side *side)
 {
+    if (side->closed_calls > 0)
+        return false;
     switch (random_below(12)) {
     case 0:
         conn_pause(&side->conn);
