@@ -14,7 +14,7 @@ set -eu
 host=x86_64-w64-mingw32
 packages='nng msgpack-c libyaml cmocka'
 here=$(cd "$(dirname "$0")" && pwd)
-cache=${TROUPE_CACHE:-${XDG_CACHE_HOME:-${HOME:?"neither TROUPE_CACHE nor HOME is set"}/.cache}/troupe}
+cache=${TROUPE_CACHE:-${XDG_CACHE_HOME:-${HOME:?"is not set, nor is TROUPE_CACHE"}/.cache}/troupe}
 prefix=$cache/windows-$(sha256sum <"$here/windows-libs.sh" | cut -c1-12)
 
 say() {
@@ -64,7 +64,9 @@ apt_get() {
 fetch() {
     say 'fetching the source packages'
     apt_sources
-    step "$work/fetch.log" apt_get update
+    # It fails as a whole when one of the sources has no source packages: what is missing then shows
+    # with the next step.
+    apt_get update >>"$work/fetch.log" 2>&1 || true
     mkdir -p "$work/source"
     cd "$work/source"
     # shellcheck disable=SC2086 # a list of names
@@ -84,7 +86,8 @@ build() { # build NAME OPTIONS...
     say "compiling $name"
     step "$work/$name.log" cmake -S "$work/source/$name" -B "$work/$name" -G Ninja \
         -DCMAKE_SYSTEM_NAME=Windows -DCMAKE_SYSTEM_PROCESSOR=x86_64 \
-        -DCMAKE_C_COMPILER=$host-gcc-posix -DCMAKE_CXX_COMPILER=$host-gcc-posix -DCMAKE_CXX_COMPILER_FORCED=ON \
+        -DCMAKE_C_COMPILER=$host-gcc-posix \
+        -DCMAKE_CXX_COMPILER=$host-gcc-posix -DCMAKE_CXX_COMPILER_FORCED=ON \
         -DCMAKE_RC_COMPILER=$host-windres -DCMAKE_BUILD_TYPE=RelWithDebInfo \
         '-DCMAKE_C_FLAGS_RELWITHDEBINFO=-O2 -g1' \
         "-DCMAKE_C_FLAGS=-D_WIN32_WINNT=0x0A00 -ffile-prefix-map=$work/source=." \
