@@ -7,8 +7,8 @@
 #   deploy/toolchain/wine.sh --stop                 ends the Wine server and all that runs in it
 #
 # Wine's folder is a private one in the cache,
-# ${TROUPE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/troupe}, made once. Its server and service processes
-# are started once and stay, away from any pipe of ours: otherwise each program costs seconds, and
+# ${TROUPE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/troupe}, made once. Its server and services are
+# started once and stay, away from any pipe of ours: otherwise each program costs seconds, and
 # whoever reads its output waits for them, too.
 # CMAKE_CROSSCOMPILING_EMULATOR is set to this script, so ctest runs the Windows suites with it.
 set -eu
