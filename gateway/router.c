@@ -204,8 +204,11 @@ static void router_up(struct link *link)
     router_serve(router, &router->waiting);
 }
 
+// The effects of CLOSE are dropped: the actor was told that its client is gone.
 static void router_apply(struct session *session, const struct link_commit *commit)
 {
+    if (commit->input == ENVELOPE_CLOSE)
+        return;
     for (uint32_t i = 0; i < commit->effect_count; i++) {
         if (commit->effects[i].kind == ENVELOPE_REPLY)
             session_reply(session, commit->effects[i].payload);
@@ -255,7 +258,7 @@ static void router_down(struct link *link, const char *why)
         router_release(session);
     }
     if (link->app[0] == '\0') {
-        log_debug("router", "a link ended before its hello: %s", why);
+        log_debug("router", "a link ended before it was up: %s", why);
         return;
     }
     router->counts.links_lost++;
