@@ -3,11 +3,16 @@
 
 #include <troupe/actor.h>
 
+#include "frame.h"
 #include "log.h"
 #include "os.h"
 #include "runtime.h"
 
 enum { RUNTIME_EXIT_FAILURE = 1, RUNTIME_EXIT_REFUSED = 3, RUNTIME_TEXT_MAX = 256 };
+
+_Static_assert(UPLINK_UNSENT_MAX + TURN_BYTES_MAX + FRAME_PAYLOAD_MAX + 1024 * 1024 <
+                   ENVELOPE_BATCH_MAX,
+               "what waits and one turn more must fit a batch");
 
 static void runtime_say(const char *line)
 {
@@ -115,22 +120,41 @@ static void runtime_on_stop(void *context)
     port_post(runtime->port, &runtime->stop);
 }
 
-static void runtime_loop(struct runtime *runtime)
+// One turn of the loop after its poll. Returns how long the next poll may wait.
+static int runtime_step(struct runtime *runtime)
 {
     bool busy = false;
+    bool drained = true;
+    int wait_ms = -1;
+
+    for (uint32_t i = 0; i < runtime->config.shards; i++) {
+        struct uplink *uplink = &runtime->uplinks[i];
+
+        // Once told to stop it takes no more inputs: under load they would never end.
+        if (runtime->state == RUNTIME_RUNNING)
+            busy = runtime_slice(runtime, uplink) || busy;
+        else
+            uplink_flush(uplink);
+        drained = drained && uplink_drained(uplink);
+    }
+    if (runtime->state == RUNTIME_LEAVING && drained)
+        runtime_close(runtime);
+    for (uint32_t i = 0; i < runtime->config.shards; i++) {
+        int next_ms = uplink_tick(&runtime->uplinks[i]);
+
+        if (next_ms >= 0 && (wait_ms < 0 || next_ms < wait_ms))
+            wait_ms = next_ms;
+    }
+    return busy ? 0 : wait_ms;
+}
+
+static void runtime_loop(struct runtime *runtime)
+{
+    int wait_ms = -1;
 
     while (runtime->uplinks_open > 0) {
-        int done = port_poll(runtime->port, busy ? 0 : -1);
-        bool drained = true;
-
-        CHECK(done >= 0);
-        busy = false;
-        for (uint32_t i = 0; i < runtime->config.shards; i++) {
-            busy = runtime_slice(runtime, &runtime->uplinks[i]) || busy;
-            drained = drained && uplink_drained(&runtime->uplinks[i]);
-        }
-        if (runtime->state == RUNTIME_LEAVING && drained && !busy)
-            runtime_close(runtime);
+        CHECK(port_poll(runtime->port, wait_ms) >= 0);
+        wait_ms = runtime_step(runtime);
     }
 }
 
@@ -139,6 +163,7 @@ static int runtime_start(struct runtime *runtime)
     struct uplink_config *uplink = &runtime->config.uplink;
 
     uplink->port = runtime->port;
+    uplink->now_ms = os_now_ms;
     uplink->changed = runtime_changed;
     uplink->owner = runtime;
     for (uint32_t i = 0; i < runtime->config.shards; i++) {
@@ -165,11 +190,14 @@ int runtime_run(const struct runtime_config *config)
     runtime.uplinks = calloc(config->shards, sizeof(*runtime.uplinks));
     if (runtime.uplinks == NULL || port_create(&runtime.port, &port) != 0) {
         log_error("runtime", "cannot make a completion port");
+        runtime_say("troupe: failed cannot make a completion port\n");
         return RUNTIME_EXIT_FAILURE;
     }
     os_on_stop(runtime_on_stop, &runtime);
-    if (runtime_start(&runtime) != 0)
+    if (runtime_start(&runtime) != 0) {
+        runtime_say("troupe: failed cannot dial the gateway\n");
         return RUNTIME_EXIT_FAILURE;
+    }
     runtime_loop(&runtime);
     turn_fini(&runtime.turn);
     free(runtime.uplinks);

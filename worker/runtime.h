@@ -23,7 +23,7 @@ enum runtime_state {
 
 struct runtime_config {
     const struct troupe_actor *actor;
-    struct uplink_config uplink; // port, changed and owner are set by runtime_run()
+    struct uplink_config uplink; // port, now_ms, changed, owner: set by runtime_run()
     uint32_t shards;
 };
 
