@@ -8,7 +8,7 @@
 
 #include "port_fake.h"
 
-const uint64_t network_rounds = 300;
+const uint64_t network_rounds = 600;
 
 void network_start(uint64_t seed, bool rough)
 {

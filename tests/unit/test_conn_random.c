@@ -36,7 +36,7 @@ static bool random_step(struct side *side)
         conn_half_close(&side->conn);
         return false;
     default:
-        if (conn_unsent(&side->conn) < 1000000)
+        if (conn_unsent(&side->conn) < 300000)
             say(side, 1 + random_below(random_below(4) == 0 ? 300000 : 300));
         break;
     }
