@@ -87,7 +87,7 @@ static const struct {
 const char *error_text(int error)
 {
     for (size_t i = 0; i < ARRAY_COUNT(error_texts); i++) {
-        if (error_texts[i].error == -error)
+        if (-error_texts[i].error == error)
             return error_texts[i].text;
     }
     return "unknown error";

@@ -195,7 +195,7 @@ static int address_set(const struct config_key *key, struct config *config, stru
 // Edits (insert, delete, replace) from one text to the other; both shorter than FULL_NAME_MAX.
 static size_t distance(const char *a, size_t a_size, const char *b, size_t b_size)
 {
-    size_t row[FULL_NAME_MAX];
+    size_t row[FULL_NAME_MAX] = {0};
 
     for (size_t j = 0; j <= b_size; j++)
         row[j] = j;

@@ -1,5 +1,5 @@
-// Windows' own completion port behind port.h. What Windows completes at once (a failure, a close)
-// waits in the ready list for the next port_poll().
+// Windows' own completion port behind port.h. What Windows completes at once waits in the ready
+// list for the next port_poll().
 #include "port.h"
 
 #include <winsock2.h>
@@ -39,6 +39,7 @@ struct port {
     LPFN_CONNECTEX connect_ex;
     uint32_t op_count_max;
     uint32_t in_flight;
+    bool queues_success;         // an operation that succeeds at once sends a packet all the same
     struct port_op *ready_first; // in order of submit
     struct port_op *ready_last;
     struct list receives[BUCKETS]; // receives in flight
@@ -97,12 +98,15 @@ static void make_ready(struct port *port, struct port_op *op, int error)
     port->ready_last = op;
 }
 
-// What a call said that started an operation. Success, too, queues a completion.
+// What a call said that started an operation. No packet will come of a failure, and in general none
+// of a success at once.
 static void started(struct port *port, struct port_op *op, bool success)
 {
     DWORD code = success ? 0 : (DWORD)WSAGetLastError();
 
-    if (code != 0 && code != ERROR_IO_PENDING)
+    if (success && !port->queues_success)
+        make_ready(port, op, 0);
+    else if (!success && code != ERROR_IO_PENDING)
         make_ready(port, op, socket_error(code));
 }
 
@@ -154,39 +158,41 @@ static void finish_accept(struct port_op *op)
         port_discard(os->accepted, PORT_CLOSE_RESET);
 }
 
-static void run(struct port *port, struct port_op *op)
+// Fetches what the operation came to. False when it goes on.
+static bool finish(struct port *port, struct port_op *op)
+{
+    struct op_os *os = os_of(op);
+    DWORD bytes = 0;
+
+    if (os->kind == OP_CLOSE || os->kind == OP_POST)
+        return true;
+    // Only reads the OVERLAPPED. Any failure is taken; which code it is differs under Wine.
+    if (op->error == 0 && !GetOverlappedResult((HANDLE)os->socket, &os->overlapped, &bytes, FALSE))
+        op->error = socket_error(GetLastError());
+    if (os->kind == OP_ACCEPT)
+        finish_accept(op);
+    else if (os->kind == OP_CONNECT && op->error == 0)
+        op->error = socket_finish_connect(os->socket);
+    else if (os->kind == OP_SEND && op->error == 0)
+        op->bytes = bytes;
+    else if (os->kind == OP_RECV && op->error == 0)
+        return receive(port, op);
+    return true;
+}
+
+// Brings an operation home. False when it goes on.
+static bool run(struct port *port, struct port_op *op)
 {
     struct op_os *os = os_of(op);
 
-    if (os->kind == OP_ACCEPT)
-        finish_accept(op);
-    else if (os->kind == OP_RECV)
+    if (!finish(port, op))
+        return false;
+    if (os->kind == OP_RECV)
         list_remove(&os->node);
     if (os->kind != OP_POST)
         port->in_flight--;
     op->in_flight = false;
     op->done(op);
-}
-
-// Runs what a completion packet brings. False when it stayed in flight.
-static bool run_entry(struct port *port, const OVERLAPPED_ENTRY *entry)
-{
-    struct port_op *op = op_of(entry->lpOverlapped);
-    struct op_os *os = os_of(op);
-    DWORD bytes = 0;
-
-    if (os->kind != OP_POST) {
-        // Only reads the OVERLAPPED. Any failure is taken; which code it is differs under Wine.
-        if (!GetOverlappedResult((HANDLE)os->socket, &os->overlapped, &bytes, FALSE))
-            op->error = socket_error(GetLastError());
-        else if (os->kind == OP_CONNECT)
-            op->error = socket_finish_connect(os->socket);
-        else if (os->kind == OP_RECV && !receive(port, op))
-            return false;
-        if (os->kind == OP_SEND && op->error == 0)
-            op->bytes = bytes;
-    }
-    run(port, op);
     return true;
 }
 
@@ -213,17 +219,27 @@ static int run_batch(struct port *port, int harvested)
     while (op != NULL) {
         struct port_op *next = op->next;
 
-        run(port, op);
-        count++;
+        count += run(port, op) ? 1 : 0;
         op = next;
     }
     for (int i = 0; i < harvested; i++)
-        count += run_entry(port, &port->batch[i]) ? 1 : 0;
+        count += run(port, op_of(port->batch[i].lpOverlapped)) ? 1 : 0;
     return count;
 }
 
-// Looks up the two functions that Winsock does not export.
-static int find_extensions(struct port *port)
+// Some old layers between us and TCP make socket handles of their own, for which Windows cannot
+// leave out the packets: SetFileCompletionNotificationModes' page.
+static bool has_system_handles(net_socket socket)
+{
+    WSAPROTOCOL_INFOW info;
+    int size = sizeof(info);
+
+    return getsockopt((SOCKET)socket, SOL_SOCKET, SO_PROTOCOL_INFOW, (char *)&info, &size) == 0 &&
+           (info.dwServiceFlags1 & XP1_IFS_HANDLES) != 0;
+}
+
+// Asks a socket what the system can do, and for the two functions that Winsock does not export.
+static int probe(struct port *port)
 {
     GUID accept_ex = WSAID_ACCEPTEX;
     GUID connect_ex = WSAID_CONNECTEX;
@@ -240,6 +256,7 @@ static int find_extensions(struct port *port)
         WSAIoctl((SOCKET)any, SIO_GET_EXTENSION_FUNCTION_POINTER, &connect_ex, sizeof(connect_ex),
                  &port->connect_ex, sizeof(port->connect_ex), &bytes, NULL, NULL) != 0)
         rc = socket_error((uint32_t)WSAGetLastError());
+    port->queues_success = !has_system_handles(any);
     port_discard(any, PORT_CLOSE_ORDERLY);
     return rc;
 }
@@ -256,7 +273,7 @@ int port_create(struct port **out_port, const struct port_config *config)
         list_init(&port->receives[i]);
     port->op_count_max = config->op_count_max;
     port->owner = GetCurrentThreadId();
-    rc = find_extensions(port);
+    rc = probe(port);
     if (rc == 0) {
         port->handle = CreateIoCompletionPort(INVALID_HANDLE_VALUE, NULL, 0, 1);
         rc = port->handle != NULL ? 0 : socket_error(GetLastError());
@@ -282,6 +299,10 @@ int port_adopt(struct port *port, net_socket socket)
 {
     CHECK(port->owner == GetCurrentThreadId());
     if (CreateIoCompletionPort((HANDLE)socket, port->handle, 0, 0) == NULL)
+        return socket_error(GetLastError());
+    if (!port->queues_success &&
+        !SetFileCompletionNotificationModes((HANDLE)socket, FILE_SKIP_COMPLETION_PORT_ON_SUCCESS |
+                                                                FILE_SKIP_SET_EVENT_ON_HANDLE))
         return socket_error(GetLastError());
     return 0;
 }

@@ -79,8 +79,9 @@ start_node() {
     fi
     node_start "$log" "${WINE[@]}" "$BIN/troupe$EXE" up "${options[@]}"
     workers=${NODE_READY#*workers=}
+    workers=${workers%% *}
     say "A node serves at 127.0.0.1:$NODE_PORT, $SECONDS s after the command was typed:" \
-        "one gateway, ${workers%% *} workers that run troupe-echo."
+        "one gateway, $workers worker$([ "$workers" = 1 ] || printf s) running troupe-echo."
     say "  (its log: $log)"
 }
 

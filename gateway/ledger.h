@@ -146,10 +146,11 @@ bool ledger_commit(struct ledger_lane *lane, uint64_t id, uint32_t epoch, uint64
 int ledger_state_set(struct ledger_actor *actor, uint32_t version, struct bytes state);
 
 // The worker is gone. Every actor of the lane is unbound, and what it had under way is back at the
-// front of its queue. If the worker died, perhaps of an input (it was not the one who stopped it),
-// those who had something under way are suspects now. When all that is done, `lost` is called for
-// each of them: it may end or bind the actor it is given, and may destroy the lane. kept false: no
-// memory for what came back; the actor's queue is empty, and all that is left is to end it.
+// front of its queue. `died`: perhaps of an input; then those who had one under way are suspects,
+// and the one that was tried gets its strike. When all that is done, `lost` is called for each
+// actor: it may end it or bind it, may end others, and may destroy the lane; no actor is bound
+// before it was called for it. kept false: there was no memory for what came back; the actor's
+// queue is empty, and all that is left is to end it.
 void ledger_lose(struct ledger_lane *lane, bool died,
                  void (*lost)(void *context, struct ledger_actor *actor, bool kept), void *context);
 

@@ -5,6 +5,30 @@
 #include "link.h"
 #include "log.h"
 
+// A look that comes this much too late says that this process was held up, not the worker.
+enum { LINK_LATE_MS = 250 };
+
+static void link_become(struct link *link, enum link_state next)
+{
+    // Which states may come before each state.
+    static const unsigned before[] = {
+        [LINK_GREETING] = 0,
+        [LINK_UP] = 1U << LINK_GREETING,
+        [LINK_LEAVING] = 1U << LINK_UP | 1U << LINK_LEAVING,
+        [LINK_REFUSING] = 1U << LINK_GREETING,
+        [LINK_CLOSING] =
+            1U << LINK_GREETING | 1U << LINK_UP | 1U << LINK_LEAVING | 1U << LINK_REFUSING,
+    };
+
+    CHECK(before[next] & 1U << link->state);
+    link->state = next;
+}
+
+static bool link_is_up(const struct link *link)
+{
+    return link->state == LINK_UP || link->state == LINK_LEAVING;
+}
+
 static void link_copy_text(char *out, size_t room, struct bytes text)
 {
     size_t size = text.size < room - 1 ? text.size : room - 1;
@@ -19,6 +43,8 @@ static void link_encode(struct link *link, const struct envelope *envelope)
         link_close(link, "out of memory");
 }
 
+// The worker hangs up when it has read why: a stream that is closed on this side takes what was not
+// read with it, a named pipe always, a unix socket when the reader sees the hang-up first.
 static void link_refuse(struct link *link, const char *why)
 {
     log_warn("link", "refused worker %u (process %llu): %s", (unsigned)link->worker,
@@ -28,7 +54,7 @@ static void link_refuse(struct link *link, const char *why)
                                          .text = {(const uint8_t *)why, strlen(why)}});
     if (link->state == LINK_CLOSING)
         return;
-    link->state = LINK_REFUSING;
+    link_become(link, LINK_REFUSING);
     stream_flush(link->stream);
 }
 
@@ -44,17 +70,24 @@ static bool link_token_matches(const struct link *link, struct bytes token)
     return difference == 0;
 }
 
+static void link_name(struct link *link, const struct envelope *hello)
+{
+    char version[32];
+    size_t size;
+
+    link_copy_text(link->app, sizeof(link->app), hello->text);
+    link_copy_text(version, sizeof(version), hello->text2);
+    size = strlen(link->app);
+    snprintf(link->app + size, sizeof(link->app) - size, " %s", version);
+}
+
 static void link_hello(struct link *link, const struct envelope *hello)
 {
     const struct link_config *config = link->config;
     char why[96];
-    char version[32];
 
     link->worker = hello->worker;
     link->process_id = hello->process_id;
-    link_copy_text(link->app, sizeof(link->app), hello->text);
-    link_copy_text(version, sizeof(version), hello->text2);
-    snprintf(link->app + strlen(link->app), sizeof(link->app) - strlen(link->app), " %s", version);
     if (hello->version != ENVELOPE_VERSION) {
         snprintf(why, sizeof(why), "it speaks link protocol %u, this gateway speaks %u",
                  (unsigned)hello->version, (unsigned)ENVELOPE_VERSION);
@@ -65,6 +98,7 @@ static void link_hello(struct link *link, const struct envelope *hello)
         link_refuse(link, "it belongs to another node");
         return;
     }
+    link_name(link, hello);
     link_encode(link, &(struct envelope){.kind = ENVELOPE_WELCOME,
                                          .version = ENVELOPE_VERSION,
                                          .shard = config->shard,
@@ -73,7 +107,7 @@ static void link_hello(struct link *link, const struct envelope *hello)
                                          .seed = config->seed});
     if (link->state == LINK_CLOSING)
         return;
-    link->state = LINK_UP;
+    link_become(link, LINK_UP);
     link_flush(link);
     config->handler->up(link);
 }
@@ -109,6 +143,7 @@ static bool link_commit(struct link *link, const struct envelope *commit)
         link_close(link, "it committed what was not next");
         return false;
     }
+    link->moved_ms = link->heard_ms;
     link->config->handler->commit(link, &whole);
     return true;
 }
@@ -122,7 +157,7 @@ static bool link_take(struct link *link, const struct envelope *envelope)
     case ENVELOPE_PONG:
         return true;
     case ENVELOPE_LEAVING:
-        link->state = LINK_LEAVING;
+        link_become(link, LINK_LEAVING);
         link->config->handler->leaving(link);
         return true;
     default:
@@ -138,14 +173,17 @@ static void link_batch(void *owner, struct bytes body)
     enum envelope_result result = ENVELOPE_READY;
     bool more = true;
 
+    if (link->state == LINK_REFUSING) { // it may have said more before it heard
+        stream_next(link->stream);
+        return;
+    }
     link->heard_ms = link->config->now_ms();
-    link->moved_ms = link->heard_ms;
     link->pings_open = 0;
     envelope_reader_start(&link->reader, body);
     while (more && (result = envelope_next(&link->reader, &envelope)) == ENVELOPE_READY) {
         if (link->state == LINK_GREETING && envelope.kind == ENVELOPE_HELLO) {
             link_hello(link, &envelope);
-        } else if (link->state == LINK_UP || link->state == LINK_LEAVING) {
+        } else if (link_is_up(link)) {
             more = link_take(link, &envelope);
         } else {
             link_close(link, "it spoke before hello");
@@ -156,36 +194,77 @@ static void link_batch(void *owner, struct bytes body)
     if (result == ENVELOPE_BAD)
         link_close(link, link->reader.why);
     stream_next(link->stream);
-    if (link->state == LINK_UP || link->state == LINK_LEAVING)
+    if (link_is_up(link))
         link->config->handler->room(link);
-}
-
-static void link_sent(void *owner)
-{
-    struct link *link = owner;
-
-    if (link->state == LINK_REFUSING)
-        link_close(link, link->why);
 }
 
 static void link_closed(void *owner, int error)
 {
     struct link *link = owner;
 
-    if (link->state != LINK_CLOSING)
-        snprintf(link->why, sizeof(link->why), "%s", error_text(error));
-    link->state = LINK_CLOSING;
+    if (link->state != LINK_CLOSING) {
+        if (link->state != LINK_REFUSING)
+            snprintf(link->why, sizeof(link->why), "%s", error_text(error));
+        link_become(link, LINK_CLOSING);
+    }
     link->config->handler->down(link, link->why);
     envelope_reader_destroy(&link->reader);
     ledger_lane_destroy(link->lane);
     free(link);
 }
 
+static int link_tick_hello(struct link *link, uint64_t now_ms)
+{
+    uint64_t due_ms = link->heard_ms + LINK_HELLO_TIMEOUT_MS;
+
+    if (due_ms > now_ms)
+        return (int)(due_ms - now_ms);
+    link_close(link, link->state == LINK_GREETING ? "no hello" : link->why);
+    return -1;
+}
+
+// Busy: its turns have their own time-out, and it cannot answer a PING during one.
+static int link_tick_turn(struct link *link, uint64_t now_ms)
+{
+    uint64_t due_ms = link->moved_ms + link->config->turn_timeout_ms;
+
+    if (link->config->turn_timeout_ms == 0)
+        return -1;
+    if (due_ms + LINK_LATE_MS < now_ms) {
+        // The answer may be waiting in the system.
+        link->moved_ms += now_ms - due_ms + LINK_LATE_MS;
+        due_ms = now_ms + LINK_LATE_MS;
+    }
+    if (due_ms > now_ms)
+        return (int)(due_ms - now_ms);
+    link->hung = true;
+    link_close(link, "no answer within gateway.turn_timeout_ms");
+    return -1;
+}
+
+static int link_tick_heartbeat(struct link *link, uint64_t now_ms)
+{
+    uint64_t last_ms = link->asked_ms > link->heard_ms ? link->asked_ms : link->heard_ms;
+    uint64_t due_ms = last_ms + link->config->heartbeat_ms;
+
+    if (due_ms > now_ms)
+        return (int)(due_ms - now_ms);
+    if (link->pings_open == LINK_HEARTBEAT_MISSES) {
+        link->hung = true;
+        link_close(link, "three heartbeats missed");
+        return -1;
+    }
+    link->pings_open++;
+    link->asked_ms = now_ms;
+    link_encode(link, &(struct envelope){.kind = ENVELOPE_PING, .serial = ++link->ping_serial});
+    link_flush(link);
+    return (int)link->config->heartbeat_ms;
+}
+
 int link_open(struct link **out_link, struct stream *stream, const struct link_config *config)
 {
     static const struct stream_handler handler = {
         .batch = link_batch,
-        .sent = link_sent,
         .closed = link_closed,
     };
     struct link *link = calloc(1, sizeof(*link));
@@ -254,51 +333,22 @@ void link_flush(struct link *link)
 
 int link_tick(struct link *link)
 {
-    const struct link_config *config = link->config;
-    uint64_t now_ms = config->now_ms();
-    uint64_t due_ms;
+    uint64_t now_ms = link->config->now_ms();
 
     if (link->state == LINK_CLOSING)
         return -1;
-    if (link->state == LINK_GREETING || link->state == LINK_REFUSING) {
-        due_ms = link->heard_ms + LINK_HELLO_TIMEOUT_MS;
-        if (due_ms <= now_ms)
-            link_close(link, link->state == LINK_GREETING ? "no hello" : link->why);
-        return due_ms > now_ms ? (int)(due_ms - now_ms) : -1;
-    }
-    if (link->lane->count > 0) {
-        // Busy: its turns have their own time-out, and it cannot answer a PING during one.
-        if (config->turn_timeout_ms == 0)
-            return -1;
-        due_ms = link->moved_ms + config->turn_timeout_ms;
-        if (due_ms <= now_ms) {
-            link->hung = true;
-            link_close(link, "no answer within gateway.turn_timeout_ms");
-        }
-        return due_ms > now_ms ? (int)(due_ms - now_ms) : -1;
-    }
-    due_ms =
-        (link->asked_ms > link->heard_ms ? link->asked_ms : link->heard_ms) + config->heartbeat_ms;
-    if (due_ms <= now_ms) {
-        if (link->pings_open == LINK_HEARTBEAT_MISSES) {
-            link->hung = true;
-            link_close(link, "three heartbeats missed");
-            return -1;
-        }
-        link->pings_open++;
-        link->asked_ms = now_ms;
-        link_encode(link, &(struct envelope){.kind = ENVELOPE_PING, .serial = ++link->ping_serial});
-        link_flush(link);
-        due_ms = now_ms + config->heartbeat_ms;
-    }
-    return (int)(due_ms - now_ms);
+    if (!link_is_up(link))
+        return link_tick_hello(link, now_ms);
+    if (link->lane->count > 0)
+        return link_tick_turn(link, now_ms);
+    return link_tick_heartbeat(link, now_ms);
 }
 
 void link_close(struct link *link, const char *why)
 {
     if (link->state == LINK_CLOSING)
         return;
-    link->state = LINK_CLOSING;
+    link_become(link, LINK_CLOSING);
     if (why != link->why)
         snprintf(link->why, sizeof(link->why), "%s", why);
     stream_close(link->stream);

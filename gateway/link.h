@@ -23,7 +23,7 @@
 struct link;
 
 enum {
-    LINK_HELLO_TIMEOUT_MS = 5000, // from connect to HELLO, and to get a refusal out
+    LINK_HELLO_TIMEOUT_MS = 5000, // from connect to HELLO, and from a refusal to the hang-up
     LINK_HEARTBEAT_MISSES = 3,
 };
 
@@ -31,7 +31,7 @@ enum link_state {
     LINK_GREETING, // waits for HELLO
     LINK_UP,
     LINK_LEAVING,  // the worker wants no new sessions
-    LINK_REFUSING, // the refusal is on its way out
+    LINK_REFUSING, // refused; the worker is to read why and hang up
     LINK_CLOSING,  // waits for the stream
 };
 
@@ -77,7 +77,7 @@ struct link {
     enum link_state state;
     uint32_t worker; // number the supervisor gave
     uint64_t process_id;
-    char app[64];      // "echo 1"
+    char app[64];      // "echo 1"; empty until it is up
     char why[128];     // why it is closing
     bool hung;         // closing because it does not answer
     uint64_t heard_ms; // last batch, or the connect

@@ -107,13 +107,16 @@ static int gateway_listen(struct gateway *gateway)
         .owner = gateway,
     };
     char at[ADDR_TEXT_MAX];
-    char line[128];
+    char line[256];
     int size;
     int error = listener_open(&gateway->listener, &listener);
 
     if (error != 0) {
-        log_error("gateway", "cannot listen on '%s': %s", addr_text(&listener.at, at),
-                  error_text(error));
+        addr_text(&listener.at, at);
+        log_error("gateway", "cannot listen on '%s': %s", at, error_text(error));
+        size = snprintf(line, sizeof(line), "troupe: failed cannot listen on '%s': %s\n", at,
+                        error_text(error));
+        os_write_stdout(line, (size_t)size);
         return error;
     }
     gateway->shards[0].listener = &gateway->listener;

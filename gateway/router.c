@@ -221,8 +221,11 @@ static void router_up(struct link *link)
     router_serve(router, &router->waiting);
 }
 
+// The effects of CLOSE are dropped: the actor was told that its client is gone.
 static void router_apply(struct session *session, const struct link_commit *commit)
 {
+    if (commit->input.kind == ENVELOPE_CLOSE)
+        return;
     for (uint32_t i = 0; i < commit->effect_count; i++) {
         const struct link_effect *effect = &commit->effects[i];
 
@@ -341,7 +344,7 @@ static void router_down(struct link *link, const char *why)
     router->link_count--;
     ledger_lose(link->lane, router->state == ROUTER_RUNNING, router_lost, router);
     if (link->app[0] == '\0') {
-        log_debug("router", "a link ended before its hello: %s", why);
+        log_debug("router", "a link ended before it was up: %s", why);
         return;
     }
     router->counts.links_lost++;

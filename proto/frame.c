@@ -48,7 +48,7 @@ static bool piece_number(struct piece piece, uint32_t max, uint32_t *out_number)
 {
     uint32_t number = 0;
 
-    if (piece.size == 0 || piece.size > 8) // nine digits would not fit every limit's sum
+    if (piece.size == 0 || piece.size > 8) // no limit has more digits
         return false;
     for (size_t i = 0; i < piece.size; i++) {
         if (piece.text[i] < '0' || piece.text[i] > '9')

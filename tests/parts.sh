@@ -34,14 +34,19 @@ check() {
     return 1
 }
 
+# Sums "[  FAILED  ] 2 test(s)" and the like.
+sum_tests() {
+    sed -n "s/^.*\\[ *$1 *\\] \\([0-9]*\\) test(s).*/\\1/p" "$2" |
+        awk '{ sum += $1 } END { print sum + 0 }'
+}
+
 # What the cmocka programs of the last ctest run said. A program that crashed counts as one.
 count_suites() {
     local log=$1/Testing/Temporary/LastTest.log programs=$2 passed failed skipped
 
-    passed=$(grep -c '\[       OK \]' "$log" || true)
-    skipped=$(grep -c '\[  SKIPPED \] [a-z]' "$log" || true)
-    failed=$(sed -n 's/^.*\[  FAILED  \] \([0-9]*\) test(s).*/\1/p' "$log" |
-        awk '{ sum += $1 } END { print sum + 0 }')
+    passed=$(sum_tests PASSED "$log")
+    failed=$(sum_tests FAILED "$log")
+    skipped=$(sum_tests SKIPPED "$log")
     [ "$failed" -ge "$programs" ] || failed=$programs
     say "counted: $passed $failed $skipped"
 }

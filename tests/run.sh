@@ -108,13 +108,19 @@ run_part() {
     say "$word"
 }
 
+# What went wrong, from wherever in the log it stands, and then its end.
 show_broken() {
-    local part
+    local part log wrong
 
+    wrong='\*\*\*(Failed|Timeout|Exception)|\[  ERROR   \]|(ERROR|WARNING|SUMMARY): [A-Z]'
+    wrong+='|runtime error:|^FAILED| (error|warning): |^[^ ]+:[0-9]+: [a-z-]+: '
     for part in "${BROKEN[@]}"; do
+        log=$LOGS/$part.log
         say ''
-        say "The end of '$LOGS/$part.log':"
-        grep -v '^counted:' "$LOGS/$part.log" | tail -n 60
+        say "--- $part: what went wrong in '$log':"
+        grep -n -E -A 4 "$wrong" "$log" | head -n 80 || true
+        say "--- $part: the end of it:"
+        grep -v '^counted:' "$log" | tail -n 15
     done
 }
 

@@ -4,11 +4,16 @@
 
 #include <troupe/actor.h>
 
+#include "frame.h"
 #include "log.h"
 #include "os.h"
 #include "runtime.h"
 
 enum { RUNTIME_EXIT_FAILURE = 1, RUNTIME_EXIT_REFUSED = 3, RUNTIME_TEXT_MAX = 256 };
+
+_Static_assert(UPLINK_UNSENT_MAX + TURN_BYTES_MAX + FRAME_PAYLOAD_MAX + 1024 * 1024 <
+                   ENVELOPE_BATCH_MAX,
+               "what waits and one turn more must fit a batch");
 
 static void runtime_say(const char *line)
 {
@@ -30,7 +35,7 @@ static void runtime_changed(void *owner, struct uplink *uplink)
     if (uplink->state == UPLINK_CLOSED)
         runtime->uplinks_open--;
     // Its actors live elsewhere now, or will come back with what was committed of them.
-    if (uplink->state == UPLINK_CLOSED || uplink->state == UPLINK_DIALLING)
+    if (uplink->state == UPLINK_CLOSED || uplink->state == UPLINK_PAUSING)
         actors_clear(&runtime->actors[uplink->shard]);
     if (uplink->state == UPLINK_REFUSED && !runtime->refused) {
         runtime->refused = true;
@@ -184,26 +189,41 @@ static bool runtime_may_leave(const struct runtime *runtime)
     for (uint32_t i = 0; i < runtime->config.shards; i++) {
         const struct uplink *uplink = &runtime->uplinks[i];
 
-        if (!uplink_flushed(uplink) || (uplink->state == UPLINK_UP && !uplink->drained))
+        if (!uplink_drained(uplink) || (uplink->state == UPLINK_UP && !uplink->drained))
             return false;
     }
     return true;
 }
 
-static void runtime_loop(struct runtime *runtime)
+// One turn of the loop after its poll. Returns how long the next poll may wait.
+static int runtime_step(struct runtime *runtime)
 {
     bool busy = false;
+    int wait_ms = runtime->state == RUNTIME_LEAVING ? RUNTIME_LEAVE_STEP_MS : -1;
+
+    for (uint32_t i = 0; i < runtime->config.shards; i++) {
+        struct uplink *uplink = &runtime->uplinks[i];
+
+        busy = runtime_slice(runtime, uplink) || busy;
+    }
+    if (runtime->state == RUNTIME_LEAVING && runtime_may_leave(runtime))
+        runtime_close(runtime);
+    for (uint32_t i = 0; i < runtime->config.shards; i++) {
+        int next_ms = uplink_tick(&runtime->uplinks[i]);
+
+        if (next_ms >= 0 && (wait_ms < 0 || next_ms < wait_ms))
+            wait_ms = next_ms;
+    }
+    return busy ? 0 : wait_ms;
+}
+
+static void runtime_loop(struct runtime *runtime)
+{
+    int wait_ms = -1;
 
     while (runtime->uplinks_open > 0) {
-        int wait_ms = runtime->state == RUNTIME_LEAVING ? RUNTIME_LEAVE_MS : -1;
-        int done = port_poll(runtime->port, busy ? 0 : wait_ms);
-
-        CHECK(done >= 0);
-        busy = false;
-        for (uint32_t i = 0; i < runtime->config.shards; i++)
-            busy = runtime_slice(runtime, &runtime->uplinks[i]) || busy;
-        if (runtime->state == RUNTIME_LEAVING && !busy && runtime_may_leave(runtime))
-            runtime_close(runtime);
+        CHECK(port_poll(runtime->port, wait_ms) >= 0);
+        wait_ms = runtime_step(runtime);
     }
 }
 
@@ -212,6 +232,7 @@ static int runtime_start(struct runtime *runtime)
     struct uplink_config *uplink = &runtime->config.uplink;
 
     uplink->port = runtime->port;
+    uplink->now_ms = os_now_ms;
     uplink->changed = runtime_changed;
     uplink->owner = runtime;
     for (uint32_t i = 0; i < runtime->config.shards; i++) {
@@ -243,11 +264,14 @@ int runtime_run(const struct runtime_config *config)
     if (runtime.uplinks == NULL || runtime.actors == NULL ||
         port_create(&runtime.port, &port) != 0) {
         log_error("runtime", "cannot make a completion port");
+        runtime_say("troupe: failed cannot make a completion port\n");
         return RUNTIME_EXIT_FAILURE;
     }
     os_on_stop(runtime_on_stop, &runtime);
-    if (runtime_start(&runtime) != 0)
+    if (runtime_start(&runtime) != 0) {
+        runtime_say("troupe: failed cannot dial the gateway\n");
         return RUNTIME_EXIT_FAILURE;
+    }
     runtime_loop(&runtime);
     turn_fini(&runtime.turn);
     free(runtime.uplinks);

@@ -14,6 +14,7 @@ struct troupe_actor;
 enum {
     RUNTIME_SHARDS_MAX = 64,
     RUNTIME_SLICE_NS = 1000 * 1000, // turns of one shard before its commits leave
+    RUNTIME_LEAVE_STEP_MS = 50,     // how often it looks whether it may go
     RUNTIME_LEAVE_MS = 2000,        // after this the worker goes, and the gateway replays
 };
 
@@ -25,7 +26,7 @@ enum runtime_state {
 
 struct runtime_config {
     const struct troupe_actor *actor;
-    struct uplink_config uplink; // port, changed and owner are set by runtime_run()
+    struct uplink_config uplink; // port, now_ms, changed, owner: set by runtime_run()
     uint32_t shards;
 };
 

@@ -1,22 +1,21 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "frame.h"
 #include "log.h"
 #include "os.h"
 #include "uplink.h"
 
-enum { UPLINK_UNSENT_MAX = 1024 * 1024 };
-
 static void uplink_become(struct uplink *uplink, enum uplink_state next)
 {
     static const unsigned before[] = {
-        [UPLINK_DIALLING] =
-            1U << UPLINK_DIALLING | 1U << UPLINK_GREETING | 1U << UPLINK_UP | 1U << UPLINK_CLOSED,
+        [UPLINK_DIALLING] = 1U << UPLINK_PAUSING,
         [UPLINK_GREETING] = 1U << UPLINK_DIALLING,
         [UPLINK_UP] = 1U << UPLINK_GREETING,
+        [UPLINK_PAUSING] = 1U << UPLINK_DIALLING | 1U << UPLINK_GREETING | 1U << UPLINK_UP,
         [UPLINK_REFUSED] = 1U << UPLINK_GREETING,
-        [UPLINK_CLOSING] =
-            1U << UPLINK_DIALLING | 1U << UPLINK_GREETING | 1U << UPLINK_UP | 1U << UPLINK_REFUSED,
+        [UPLINK_CLOSING] = 1U << UPLINK_DIALLING | 1U << UPLINK_GREETING | 1U << UPLINK_UP |
+                           1U << UPLINK_PAUSING | 1U << UPLINK_REFUSED,
         [UPLINK_CLOSED] = 1U << UPLINK_CLOSING | 1U << UPLINK_REFUSED,
     };
 
@@ -68,7 +67,12 @@ static void uplink_batch(void *owner, struct bytes body)
     uplink->reading = true;
 }
 
-static int uplink_dial(struct uplink *uplink);
+static void uplink_end(struct uplink *uplink)
+{
+    uplink_become(uplink, UPLINK_CLOSED);
+    envelope_reader_destroy(&uplink->reader);
+    uplink->config->changed(uplink->config->owner, uplink);
+}
 
 static void uplink_closed(void *owner, int error)
 {
@@ -77,14 +81,13 @@ static void uplink_closed(void *owner, int error)
     uplink->stream = NULL;
     uplink->reading = false;
     if (uplink->state == UPLINK_CLOSING || uplink->state == UPLINK_REFUSED) {
-        uplink_become(uplink, UPLINK_CLOSED);
-        envelope_reader_destroy(&uplink->reader);
-    } else {
-        log_info("uplink", "shard %u is gone: %s, dialling again", (unsigned)uplink->shard,
-                 error_text(error));
-        uplink_become(uplink, UPLINK_DIALLING);
-        CHECK(uplink_dial(uplink) == 0);
+        uplink_end(uplink);
+        return;
     }
+    log_info("uplink", "shard %u is gone: %s, dialling again", (unsigned)uplink->shard,
+             error_text(error));
+    uplink_become(uplink, UPLINK_PAUSING);
+    uplink->dial_ms = uplink->config->now_ms() + UPLINK_PAUSE_MS;
     uplink->config->changed(uplink->config->owner, uplink);
 }
 
@@ -116,6 +119,12 @@ static void uplink_welcome(struct uplink *uplink, const struct envelope *welcome
     if (welcome->version != ENVELOPE_VERSION || welcome->shard != uplink->shard) {
         log_error("uplink", "shard %u answers as shard %u, link protocol %u",
                   (unsigned)uplink->shard, (unsigned)welcome->shard, (unsigned)welcome->version);
+        uplink_break(uplink);
+        return;
+    }
+    if (welcome->frame_max > FRAME_PAYLOAD_MAX) {
+        log_error("uplink", "shard %u allows frames of %u bytes", (unsigned)uplink->shard,
+                  (unsigned)welcome->frame_max);
         uplink_break(uplink);
         return;
     }
@@ -192,8 +201,7 @@ bool uplink_next(struct uplink *uplink, struct envelope *out_input)
 
 bool uplink_room(const struct uplink *uplink)
 {
-    return uplink->stream == NULL || !stream_sending(uplink->stream) ||
-           stream_unsent(uplink->stream) < UPLINK_UNSENT_MAX;
+    return uplink->stream != NULL && stream_unsent(uplink->stream) < UPLINK_UNSENT_MAX;
 }
 
 struct buffer *uplink_outbox(struct uplink *uplink)
@@ -207,7 +215,7 @@ void uplink_flush(struct uplink *uplink)
         stream_flush(uplink->stream);
 }
 
-bool uplink_flushed(const struct uplink *uplink)
+bool uplink_drained(const struct uplink *uplink)
 {
     return uplink->stream == NULL || uplink->state != UPLINK_UP ||
            (!stream_sending(uplink->stream) && stream_unsent(uplink->stream) == 0);
@@ -221,10 +229,30 @@ void uplink_leave(struct uplink *uplink)
     uplink_flush(uplink);
 }
 
+int uplink_tick(struct uplink *uplink)
+{
+    uint64_t now_ms = uplink->config->now_ms();
+
+    if (uplink->stream == NULL && uplink->state == UPLINK_CLOSING)
+        uplink_end(uplink);
+    if (uplink->state != UPLINK_PAUSING)
+        return -1;
+    if (uplink->dial_ms > now_ms)
+        return (int)(uplink->dial_ms - now_ms);
+    if (uplink_dial(uplink) == 0) {
+        uplink_become(uplink, UPLINK_DIALLING);
+        return -1;
+    }
+    uplink->dial_ms = now_ms + UPLINK_PAUSE_MS; // out of memory, for now
+    return UPLINK_PAUSE_MS;
+}
+
 void uplink_close(struct uplink *uplink)
 {
     if (uplink->state == UPLINK_CLOSING || uplink->state == UPLINK_CLOSED)
         return;
     uplink_become(uplink, UPLINK_CLOSING);
-    stream_close(uplink->stream);
+    uplink->reading = false;
+    if (uplink->stream != NULL)
+        stream_close(uplink->stream);
 }

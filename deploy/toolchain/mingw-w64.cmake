@@ -7,17 +7,9 @@ set(host x86_64-w64-mingw32)
 set(CMAKE_C_COMPILER ${host}-gcc-posix)
 set(CMAKE_RC_COMPILER ${host}-windres)
 
-# The same rule as in windows-libs.sh says where its prefix is.
-if(NOT "$ENV{TROUPE_CACHE}" STREQUAL "")
-    set(cache "$ENV{TROUPE_CACHE}")
-elseif(NOT "$ENV{XDG_CACHE_HOME}" STREQUAL "")
-    set(cache "$ENV{XDG_CACHE_HOME}/troupe")
-else()
-    set(cache "$ENV{HOME}/.cache/troupe")
-endif()
-file(SHA256 ${CMAKE_CURRENT_LIST_DIR}/windows-libs.sh key)
-string(SUBSTRING ${key} 0 12 key)
-set(prefix ${cache}/windows-${key})
+execute_process(
+    COMMAND ${CMAKE_CURRENT_LIST_DIR}/windows-libs.sh --print-prefix
+    OUTPUT_VARIABLE prefix OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
 if(NOT IS_DIRECTORY ${prefix})
     message(FATAL_ERROR
         "the libraries for Windows are not in '${prefix}': run deploy/toolchain/windows-libs.sh")

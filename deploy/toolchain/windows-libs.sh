@@ -7,15 +7,15 @@
 # nng, msgpack-c, libyaml and cmocka come from the Debian source packages of the machine's own
 # release, through an apt configuration in the cache: the system's sources stay as they are, and the
 # package manager's signatures are checked. Nothing needs root. The cache is
-# ${TROUPE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/troupe}; mingw-w64.cmake finds the prefix in it by
-# the same rule: windows-<first 12 hex digits of this file's SHA-256>.
+# ${TROUPE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/troupe}; mingw-w64.cmake asks this script where.
 set -eu
 
 host=x86_64-w64-mingw32
 packages='nng msgpack-c libyaml cmocka'
-here=$(cd "$(dirname "$0")" && pwd)
-cache=${TROUPE_CACHE:-${XDG_CACHE_HOME:-${HOME:?"neither TROUPE_CACHE nor HOME is set"}/.cache}/troupe}
-prefix=$cache/windows-$(sha256sum <"$here/windows-libs.sh" | cut -c1-12)
+cache=${TROUPE_CACHE:-${XDG_CACHE_HOME:-${HOME:?"is not set, nor is TROUPE_CACHE"}/.cache}/troupe}
+release=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
+recipe=1 # counts up with every change below that makes other libraries
+prefix=$cache/windows-${release:-linux}-$recipe
 
 say() {
     printf 'windows-libs: %s\n' "$*" >&2
@@ -64,7 +64,9 @@ apt_get() {
 fetch() {
     say 'fetching the source packages'
     apt_sources
-    step "$work/fetch.log" apt_get update
+    # It fails as a whole when one of the sources has no source packages: what is missing then shows
+    # with the next step.
+    apt_get update >>"$work/fetch.log" 2>&1 || true
     mkdir -p "$work/source"
     cd "$work/source"
     # shellcheck disable=SC2086 # a list of names
@@ -84,7 +86,8 @@ build() { # build NAME OPTIONS...
     say "compiling $name"
     step "$work/$name.log" cmake -S "$work/source/$name" -B "$work/$name" -G Ninja \
         -DCMAKE_SYSTEM_NAME=Windows -DCMAKE_SYSTEM_PROCESSOR=x86_64 \
-        -DCMAKE_C_COMPILER=$host-gcc-posix -DCMAKE_CXX_COMPILER=$host-gcc-posix -DCMAKE_CXX_COMPILER_FORCED=ON \
+        -DCMAKE_C_COMPILER=$host-gcc-posix \
+        -DCMAKE_CXX_COMPILER=$host-gcc-posix -DCMAKE_CXX_COMPILER_FORCED=ON \
         -DCMAKE_RC_COMPILER=$host-windres -DCMAKE_BUILD_TYPE=RelWithDebInfo \
         '-DCMAKE_C_FLAGS_RELWITHDEBINFO=-O2 -g1' \
         "-DCMAKE_C_FLAGS=-D_WIN32_WINNT=0x0A00 -ffile-prefix-map=$work/source=." \
@@ -95,19 +98,7 @@ build() { # build NAME OPTIONS...
     step "$work/$name.log" cmake --build "$work/$name" --target install
 }
 
-case ${1-} in
-'') ;;
---print-prefix)
-    printf '%s\n' "$prefix"
-    exit 0
-    ;;
-*)
-    say "usage: $0 [--print-prefix]"
-    exit 2
-    ;;
-esac
-
-if [ ! -d "$prefix" ]; then
+make_prefix() {
     need $host-gcc-posix gcc-mingw-w64-x86-64-posix
     need cmake cmake
     need ninja ninja-build
@@ -129,5 +120,18 @@ if [ ! -d "$prefix" ]; then
     mv -T "$work/prefix" "$prefix" 2>/dev/null || [ -d "$prefix" ] ||
         fail "cannot make '$prefix'"
     say 'done'
-fi
-printf '%s\n' "$prefix"
+}
+
+# In braces, since a shell reads on in its script, which may be another one after a minute.
+{
+    case ${1-} in
+    '') [ -d "$prefix" ] || make_prefix ;;
+    --print-prefix) ;;
+    *)
+        say "usage: $0 [--print-prefix]"
+        exit 2
+        ;;
+    esac
+    printf '%s\n' "$prefix"
+    exit
+}

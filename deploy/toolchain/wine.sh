@@ -2,17 +2,18 @@
 # wine.sh - runs a Windows program, or a .cmd script, under Wine.
 #
 #   deploy/toolchain/wine.sh PROGRAM ARGUMENTS...   exits with the program's code (its low 8 bits)
-#   deploy/toolchain/wine.sh --start                only makes what is missing, and starts the server
+#   deploy/toolchain/wine.sh --start                makes what is missing, and starts the server
 #   deploy/toolchain/wine.sh --running              exits with 0 when the server runs, else 1
 #   deploy/toolchain/wine.sh --stop                 ends the Wine server and all that runs in it
 #
-# Wine's folder is a private one in the cache, ${TROUPE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/troupe},
-# made once. Its server and service processes are started once and stay, away from any pipe of ours:
-# otherwise each program costs seconds, and whoever reads its output waits for them, too.
+# Wine's folder is a private one in the cache,
+# ${TROUPE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/troupe}, made once. Its server and services are
+# started once and stay, away from any pipe of ours: otherwise each program costs seconds, and
+# whoever reads its output waits for them, too.
 # CMAKE_CROSSCOMPILING_EMULATOR is set to this script, so ctest runs the Windows suites with it.
 set -eu
 
-cache=${TROUPE_CACHE:-${XDG_CACHE_HOME:-${HOME:?"neither TROUPE_CACHE nor HOME is set"}/.cache}/troupe}
+cache=${TROUPE_CACHE:-${XDG_CACHE_HOME:-${HOME:?"is not set, nor is TROUPE_CACHE"}/.cache}/troupe}
 WINEPREFIX=$cache/wine-$(id -u)
 WINEDEBUG=${WINEDEBUG:--all}
 # No offers to fetch .NET and a browser, no menu entries; a crash ends the program at once with its

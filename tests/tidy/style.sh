@@ -49,17 +49,19 @@ folder_papers() {
         done
 }
 
-# The sources that some CMakeLists.txt names, as paths from the root.
+# The sources that some CMakeLists.txt names, as paths from the root. A name without its ".c" will
+# do: suites are listed so.
 built_sources() {
     local list folder name
 
     files -name CMakeLists.txt | while read -r list; do
         folder=$(dirname "$list")
-        { grep -v '^ *#' "$list" || true; } | { grep -oE '[A-Za-z0-9_./-]+\.c\b' || true; } |
+        { grep -v '^ *#' "$list" || true; } | { grep -oE '[A-Za-z0-9_./-]+' || true; } |
             while read -r name; do
                 case $name in
                 /*) printf '%s\n' "${name#/}" ;; # after a variable that is the root
-                *) printf '%s\n' "$folder/$name" ;;
+                *.c) printf '%s\n' "$folder/$name" ;;
+                *) printf '%s\n' "$folder/$name.c" ;;
                 esac
             done
     done | sed -e 's|^\./||' -e ':a' -e 's|[^/.]*/\.\./||' -e 'ta' | sort -u

@@ -8,6 +8,8 @@
 
 #include "port_fake.h"
 
+const uint64_t network_rounds = 600;
+
 void network_start(uint64_t seed, bool rough)
 {
     fake_reset(&(struct fake_config){.seed = seed, .shuffle = rough, .pieces = rough});

@@ -40,6 +40,7 @@ extern const struct conn_handler side_handler;
 // The network below: conn_network_fake.c or conn_network_real.c.
 void network_start(uint64_t seed, bool rough); // rough: any order, pieces, delays
 void network_end(void);                        // checks that nothing is left open
+extern const uint64_t network_rounds;          // of random conversations that are worth their time
 
 void random_start(uint64_t number);
 size_t random_below(size_t below);

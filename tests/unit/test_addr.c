@@ -134,7 +134,7 @@ static void addr_wrong_texts_say_why_and_leave_output(void **unused)
         if (strcmp(why, table[i][1]) != 0)
             fail_msg("'%s': %s", table[i][0], why);
         assert_int_equal(addr_parse(table[i][0], &addr, NULL), -EINVAL);
-        assert_memory_equal(&addr, &before, sizeof(addr));
+        assert_true(addr_equal(&addr, &before));
     }
 }
 

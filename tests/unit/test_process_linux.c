@@ -69,10 +69,12 @@ static int role_leave(bool apart)
     if (left == 0) {
         if (apart)
             setsid();
-        for (;;) {
+        signal(SIGPIPE, SIG_IGN);
+        for (int i = 0; i < 2 * WATCH_PATIENCE_MS; i++) {
             os_write_stdout("noise\n", 6);
             os_sleep_ms(1);
         }
+        _exit(0);
     }
     say_number((long)left);
     os_write_stdout("last", 4);
