@@ -161,6 +161,7 @@ int ledger_deliver(struct ledger_actor *actor, struct ledger_input *input)
     uint32_t bytes = ledger_bytes(input);
 
     CHECK(ledger_ready(actor, bytes));
+    buffer_trim(&lane->payloads, LEDGER_LANE_KEEP);
     if (ledger_keep_bytes(&lane->payloads, input) != 0)
         return -ENOMEM;
     input->sequence = ++actor->delivered;
@@ -218,11 +219,13 @@ bool ledger_commit(struct ledger_lane *lane, uint64_t id, uint32_t epoch, uint64
 {
     struct ledger_entry *entry = &lane->entries[lane->first];
     struct ledger_actor *actor = entry->actor;
+    const uint8_t *data;
 
     if (lane->count == 0 || actor->id != id || actor->epoch != epoch || entry->sequence != sequence)
         return false;
+    // Consumed bytes stay where they are until something is appended.
+    data = buffer_data(&lane->payloads);
     ledger_take_first(lane);
-    buffer_trim(&lane->payloads, LEDGER_LANE_KEEP);
     actor->committed = sequence;
     if (actor->trust == LEDGER_TRIED) {
         lane->suspect = NULL;
@@ -230,11 +233,12 @@ bool ledger_commit(struct ledger_lane *lane, uint64_t id, uint32_t epoch, uint64
         actor->strikes = 0;
     }
     *out_actor = actor;
-    *out_input = (struct ledger_input){.kind = entry->kind,
-                                       .sequence = sequence,
-                                       .now_ms = entry->now_ms,
-                                       .prefix = {NULL, entry->prefix},
-                                       .payload = {NULL, entry->bytes - entry->prefix}};
+    *out_input =
+        (struct ledger_input){.kind = entry->kind,
+                              .sequence = sequence,
+                              .now_ms = entry->now_ms,
+                              .prefix = {data, entry->prefix},
+                              .payload = {data + entry->prefix, entry->bytes - entry->prefix}};
     return true;
 }
 

@@ -137,7 +137,8 @@ bool ledger_queue_head(const struct ledger_actor *actor, struct ledger_input *ou
 void ledger_queue_pop(struct ledger_actor *actor); // there must be one
 
 // What a worker says it has done must be the oldest entry of its lane. False: it is not, and
-// nothing changed. Of the input's prefix and payload only the sizes are given; data is NULL.
+// nothing changed. The input's bytes are lent until the next
+// call on this lane.
 bool ledger_commit(struct ledger_lane *lane, uint64_t id, uint32_t epoch, uint64_t sequence,
                    struct ledger_actor **out_actor, struct ledger_input *out_input);
 

@@ -114,19 +114,17 @@ static void link_hello(struct link *link, const struct envelope *hello)
 
 static bool link_effects(struct link *link, uint32_t count)
 {
-    struct envelope effect;
-
     for (uint32_t i = 0; i < count; i++) {
-        if (envelope_next(&link->reader, &effect) != ENVELOPE_READY) {
+        struct envelope *effect = &link->effects[i];
+
+        if (envelope_next(&link->reader, effect) != ENVELOPE_READY) {
             link_close(link, link->reader.why);
             return false;
         }
-        if (effect.kind == ENVELOPE_STATE && effect.payload.size > link->config->state_max) {
+        if (effect->kind == ENVELOPE_STATE && effect->payload.size > link->config->state_max) {
             link_close(link, "it committed a state above gateway.state_max_bytes");
             return false;
         }
-        link->effects[i] = (struct link_effect){
-            .kind = effect.kind, .state_version = effect.state_version, .payload = effect.payload};
     }
     return true;
 }
@@ -309,14 +307,19 @@ void link_restore(struct link *link, const struct ledger_actor *actor)
 void link_deliver(struct link *link, const struct ledger_actor *actor,
                   const struct ledger_input *input)
 {
+    uint64_t tag = 0;
+
     if (link->lane->count == 1)
         link->moved_ms = link->config->now_ms();
+    if (input->kind == ENVELOPE_FIRED && input->payload.size == sizeof(tag))
+        memcpy(&tag, input->payload.data, sizeof(tag));
     link_encode(link, &(struct envelope){.kind = (enum envelope_kind)input->kind,
                                          .session = actor->id,
                                          .epoch = actor->epoch,
                                          .sequence = input->sequence,
                                          .now_ms = input->now_ms,
                                          .prefix = input->prefix,
+                                         .tag = tag,
                                          .text = input->payload,
                                          .payload = input->payload});
 }

@@ -35,16 +35,10 @@ enum link_state {
     LINK_CLOSING,  // waits for the stream
 };
 
-struct link_effect {
-    enum envelope_kind kind; // REPLY, END or STATE
-    uint32_t state_version;  // STATE
-    struct bytes payload;    // REPLY, STATE
-};
-
 struct link_commit {
     struct ledger_actor *actor;
-    struct ledger_input input;         // what was answered; its payload's size, but not its bytes
-    const struct link_effect *effects; // lent until the handler returns
+    struct ledger_input input;      // what was answered; lent until the handler returns
+    const struct envelope *effects; // lent, too
     uint32_t effect_count;
 };
 
@@ -87,7 +81,7 @@ struct link {
     uint32_t pings_open;
     struct ledger_lane *lane;
     struct envelope_reader reader;
-    struct link_effect effects[ENVELOPE_EFFECTS_MAX];
+    struct envelope effects[ENVELOPE_EFFECTS_MAX];
     // The router's.
     struct list node;    // in the router's list of links
     struct list waiting; // sessions that wait for room

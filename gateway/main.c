@@ -230,6 +230,7 @@ static int gateway_run(struct gateway *gateway)
     for (uint32_t i = gateway->group.count; i-- > 1;)
         shard_fini(&gateway->shards[i]);
     // Shard 0's port stays: a late stop signal may still be posted to it.
+    router_fini(&gateway->shards[0].router);
     session_table_fini(&gateway->shards[0].table);
     return gateway->exit_code;
 }

@@ -13,6 +13,7 @@ const char *reason_text(enum reason reason)
         [REASON_ACTOR_CLOSED] = "closed by actor",
         [REASON_BAD_REPLY] = "bad reply",
         [REASON_POISONED] = "poisoned input",
+        [REASON_ACTOR_LIMIT] = "too many timers or groups",
         [REASON_SHUTDOWN] = "shutdown",
         [REASON_OUT_OF_MEMORY] = "out of memory",
         [REASON_SESSIONS_FULL] = "too many sessions",

@@ -17,6 +17,7 @@ enum reason {
     REASON_ACTOR_CLOSED,    // the actor asked for it
     REASON_BAD_REPLY,       // the actor sent what the codec cannot carry
     REASON_POISONED,        // its input ended one worker after another
+    REASON_ACTOR_LIMIT,     // its actor has too many timers or groups
     REASON_SHUTDOWN,        // the gateway stops
     REASON_OUT_OF_MEMORY,
     // refusals

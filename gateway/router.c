@@ -4,7 +4,11 @@
 #include "log.h"
 #include "router.h"
 
-enum { ROUTER_LINKS_MAX = 1024, ROUTER_LOG_LINES_PER_SECOND = 10 };
+enum {
+    ROUTER_LINKS_MAX = 1024,
+    ROUTER_LOG_LINES_PER_SECOND = 10,
+    ROUTER_LOOK_MS = 60 * 1000, // longest wait for a timer
+};
 
 static struct router *router_of(const struct session *session)
 {
@@ -50,6 +54,7 @@ static void router_release(struct session *session)
 // The actor is no more; what it still had to do is dropped.
 static void router_forget(struct session *session)
 {
+    effects_forget(&router_of(session)->effects, session);
     ledger_actor_fini(&session->actor);
     session->binding = BINDING_NONE;
     session_finish(session, session->reason);
@@ -221,27 +226,26 @@ static void router_up(struct link *link)
     router_serve(router, &router->waiting);
 }
 
-// The effects of CLOSE are dropped: the actor was told that its client is gone.
-static void router_apply(struct session *session, const struct link_commit *commit)
+// The effects of CLOSE on its own client are nothing any more; what it does to others counts.
+static void router_apply(struct router *router, struct session *session,
+                         const struct link_commit *commit)
 {
-    if (commit->input.kind == ENVELOPE_CLOSE)
-        return;
-    for (uint32_t i = 0; i < commit->effect_count; i++) {
-        const struct link_effect *effect = &commit->effects[i];
+    const struct ledger_input *input = &commit->input;
+    uint64_t tag = 0;
 
-        if (effect->kind == ENVELOPE_REPLY) {
-            session_reply(session, effect->payload);
-        } else if (effect->kind == ENVELOPE_END) {
-            session_finish(session, REASON_ACTOR_CLOSED);
-        } else if (ledger_state_set(&session->actor, effect->state_version, effect->payload) != 0) {
-            // The actor could not be restored any more.
-            log_error("router", "out of memory for the state of an actor");
-            session_abort(session, REASON_OUT_OF_MEMORY);
-        }
+    // Before anything is delivered: the input's bytes are lent only until then.
+    if (input->kind == ENVELOPE_FIRED)
+        memcpy(&tag, input->payload.data, sizeof(tag));
+    for (uint32_t i = 0; i < commit->effect_count; i++) {
+        enum envelope_kind kind = commit->effects[i].kind;
+
+        if (input->kind != ENVELOPE_CLOSE || kind == ENVELOPE_SEND || kind == ENVELOPE_PUBLISH)
+            effects_apply(&router->effects, session, &commit->effects[i]);
     }
-    if (commit->input.kind == ENVELOPE_FRAME)
-        session_committed(session,
-                          (uint32_t)(commit->input.prefix.size + commit->input.payload.size));
+    if (input->kind == ENVELOPE_FRAME)
+        session_committed(session, (uint32_t)(input->prefix.size + input->payload.size));
+    if (input->kind == ENVELOPE_FIRED)
+        effects_fired(&router->effects, session, tag);
 }
 
 // An actor with nothing under way leaves a worker that is leaving.
@@ -268,7 +272,7 @@ static void router_commit(struct link *link, const struct link_commit *commit)
     struct session *session = router_session(commit->actor);
 
     router->counts.commits++;
-    router_apply(session, commit);
+    router_apply(router, session, commit);
     if (commit->input.kind == ENVELOPE_CLOSE) {
         ledger_unbind(&session->actor);
         router_forget(session);
@@ -376,6 +380,10 @@ void router_init(struct router *router, const struct router_config *config)
     router->config.link.owner = router;
     list_init(&router->links);
     list_init(&router->waiting);
+    effects_init(&router->effects, &(struct effects_config){.sessions = config->sessions,
+                                                            .table = config->table,
+                                                            .elsewhere = config->elsewhere,
+                                                            .owner = config->owner});
 }
 
 void router_accept(struct router *router, struct stream *stream)
@@ -408,9 +416,40 @@ void router_flush(struct router *router)
         link_flush(container_of(node, struct link, node));
 }
 
+// Timers that are due become inputs, in front of the frames that still wait.
+static int router_fire(struct router *router)
+{
+    uint64_t now_ms = router->config.sessions->now_ms();
+    struct session *session;
+    uint64_t next_ms;
+    uint64_t tag;
+
+    while (effects_fire(&router->effects, now_ms, &session, &tag)) {
+        struct ledger_input input = {.kind = ENVELOPE_FIRED,
+                                     .now_ms = router->config.utc_ms(),
+                                     .payload = {(const uint8_t *)&tag, sizeof(tag)}};
+
+        if (session->binding != BINDING_OPEN)
+            continue;
+        if (ledger_queue_push(&session->actor, &input) == 0)
+            (void)router_drain(session);
+        else
+            session_abort(session, REASON_OUT_OF_MEMORY);
+    }
+    next_ms = effects_next_ms(&router->effects);
+    if (next_ms == TIMER_NEVER)
+        return -1;
+    return next_ms - now_ms > ROUTER_LOOK_MS ? ROUTER_LOOK_MS : (int)(next_ms - now_ms);
+}
+
+void router_arrive(struct router *router, const struct envelope *effect)
+{
+    effects_arrive(&router->effects, effect);
+}
+
 int router_tick(struct router *router)
 {
-    int next_ms = -1;
+    int next_ms = router_fire(router);
 
     for (struct list *node = router->links.next; node != &router->links; node = node->next) {
         int wait_ms = link_tick(container_of(node, struct link, node));
@@ -430,4 +469,9 @@ void router_close(struct router *router)
         router_lost(router, container_of(node, struct ledger_actor, waiting), true);
     for (node = router->links.next; node != &router->links; node = node->next)
         link_close(container_of(node, struct link, node), "the gateway stops");
+}
+
+void router_fini(struct router *router)
+{
+    effects_fini(&router->effects);
 }

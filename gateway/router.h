@@ -1,5 +1,5 @@
 // router.h - ties sessions to workers: chooses a link, delivers frames, applies commits.
-// Floor 3. The only file that knows both sessions and links.
+// Floor 4. The only file that knows both sessions and links.
 //
 // A session's actor is bound at its open to the link with the fewest actors, and stays there while
 // that lives. It waits, without receiving, while there is no link or its link's window is full; who
@@ -10,6 +10,7 @@
 #define TROUPE_ROUTER_H
 
 #include "base.h"
+#include "effect.h"
 #include "link.h"
 #include "session_table.h"
 
@@ -19,6 +20,9 @@ struct router_config {
     struct link_config link; // handler and owner are set by router_init()
     uint32_t poison_strikes; // workers that an actor's input may end before the actor is closed
     uint64_t (*utc_ms)(void);
+    // SEND or PUBLISH for other shards; the effect is lent.
+    void (*elsewhere)(void *owner, const struct envelope *effect);
+    void *owner; // of elsewhere
     // A worker does not answer: somebody may want to kill it.
     void (*hung)(uint32_t worker, uint64_t process_id, const char *why);
     // The input that ended the workers, and whose it was; lent.
@@ -41,6 +45,7 @@ enum router_state {
 struct router {
     struct router_config config;
     enum router_state state;
+    struct effects effects;
     struct list links; // every link, in any state
     uint32_t link_count;
     struct list waiting;    // sessions without a link
@@ -58,13 +63,19 @@ void router_accept(struct router *router, struct stream *stream);
 // A session has been opened.
 void router_open(struct router *router, struct session *session);
 
+// SEND or PUBLISH from another shard.
+void router_arrive(struct router *router, const struct envelope *effect);
+
 // Sends what has been delivered since the last time.
 void router_flush(struct router *router);
 
-// Heartbeats and time-outs of the links. Returns ms until the next look, -1 = not needed.
+// Timers of the actors, heartbeats and time-outs of the links. Returns ms until the next look, -1 =
+// not needed.
 int router_tick(struct router *router);
 
 // Closes all links and forgets the actors; over when link_count is 0.
 void router_close(struct router *router);
+
+void router_fini(struct router *router);
 
 #endif

@@ -140,6 +140,10 @@ void session_open(struct session *session, net_socket socket, const struct net_a
     session->peer = *peer;
     session->binding = BINDING_NONE;
     ledger_actor_init(&session->actor, session->id);
+    list_init(&session->timers);
+    list_init(&session->memberships);
+    session->timer_count = 0;
+    session->membership_count = 0;
     session_become(session, SESSION_OPEN);
     conn_init(&session->conn, session->shared->port, &handler);
     conn_open(&session->conn, socket);
@@ -159,33 +163,38 @@ void session_resume(struct session *session)
         conn_resume(&session->conn);
 }
 
-void session_reply(struct session *session, struct bytes payload)
+void session_reply_wire(struct session *session, const struct frame_wire *wire)
 {
     struct session_shared *shared = session->shared;
     struct buffer *outbox = conn_outbox(&session->conn);
-    struct frame_wire wire;
 
     if (session->state != SESSION_OPEN && session->state != SESSION_ENDING)
         return;
-    if (frame_encode(&shared->codec, payload, &wire) != 0) {
-        session_finish(session, REASON_BAD_REPLY);
-        return;
-    }
-    if (conn_unsent(&session->conn) + wire.head_size + wire.body.size + wire.tail.size >
+    if (conn_unsent(&session->conn) + wire->head_size + wire->body.size + wire->tail.size >
         shared->limits.outbox_max_bytes) {
         session_abort(session, REASON_SLOW_CLIENT);
         return;
     }
-    if (buffer_append(outbox, wire.head, wire.head_size) != 0 ||
-        buffer_append(outbox, wire.body.data, wire.body.size) != 0 ||
-        buffer_append(outbox, wire.tail.data, wire.tail.size) != 0) {
+    if (buffer_append(outbox, wire->head, wire->head_size) != 0 ||
+        buffer_append(outbox, wire->body.data, wire->body.size) != 0 ||
+        buffer_append(outbox, wire->tail.data, wire->tail.size) != 0) {
         session_abort(session, REASON_OUT_OF_MEMORY);
         return;
     }
     shared->counts.frames_out++;
-    shared->counts.bytes_out += payload.size;
+    shared->counts.bytes_out += wire->body.size;
     if (list_empty(&session->flush))
         list_push(&shared->dirty, &session->flush);
+}
+
+void session_reply(struct session *session, struct bytes payload)
+{
+    struct frame_wire wire;
+
+    if (frame_encode(&session->shared->codec, payload, &wire) == 0)
+        session_reply_wire(session, &wire);
+    else
+        session_finish(session, REASON_BAD_REPLY);
 }
 
 void session_end(struct session *session, enum reason reason)

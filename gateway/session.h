@@ -90,6 +90,10 @@ struct session {
     struct list free;    // the table's
     enum binding binding;
     struct ledger_actor actor;
+    struct list timers;      // the effects'
+    struct list memberships; // the effects'
+    uint32_t timer_count;
+    uint32_t membership_count;
     struct net_addr peer;
     struct conn conn;
 };
@@ -107,6 +111,9 @@ void session_resume(struct session *session);
 // Queues one frame to the client. Closes the session when it cannot be said in the codec or when
 // the client reads too slowly. Dropped when the session is finishing.
 void session_reply(struct session *session, struct bytes payload);
+
+// The same for a frame that was encoded once for many.
+void session_reply_wire(struct session *session, const struct frame_wire *wire);
 
 // No more input, for this reason. No effect unless it is open.
 void session_end(struct session *session, enum reason reason);

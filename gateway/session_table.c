@@ -73,6 +73,16 @@ struct session *session_table_find(const struct session_table *table, uint64_t i
     return session->id == id && session->state != SESSION_FREE ? session : NULL;
 }
 
+bool session_table_owns(const struct session_table *table, uint64_t id)
+{
+    return session_table_shard(id) == table->shard;
+}
+
+uint8_t session_table_shard(uint64_t id)
+{
+    return (uint8_t)(id >> (GENERATION_BITS + INDEX_BITS));
+}
+
 void session_table_release(struct session_table *table, struct session *session)
 {
     session_release(session);

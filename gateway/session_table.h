@@ -32,6 +32,10 @@ struct session *session_table_take(struct session_table *table);
 // The session with this id, or NULL when there is none (any more), or it is another shard's.
 struct session *session_table_find(const struct session_table *table, uint64_t id);
 
+// True when an id of this form would be this shard's.
+bool session_table_owns(const struct session_table *table, uint64_t id);
+uint8_t session_table_shard(uint64_t id);
+
 // Gives a CLOSED session's slot back.
 void session_table_release(struct session_table *table, struct session *session);
 

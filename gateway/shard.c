@@ -1,5 +1,6 @@
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "log.h"
@@ -29,6 +30,81 @@ static void shard_poisoned(const struct session *session, const struct ledger_in
     log_error("shard", "an input of '%s' ended one worker after another: '%s' of %zu bytes",
               addr_text(&session->peer, peer), envelope_kind_text((enum envelope_kind)input->kind),
               input->prefix.size + input->payload.size);
+}
+
+// A send or a publish on its way to another shard and back: the sender frees it, so that it can
+// limit what it has under way.
+struct shard_mail {
+    struct port_op op;
+    struct shard *from;
+    struct shard *to;
+    struct envelope effect;
+    size_t size;
+    uint8_t bytes[]; // text, then payload
+};
+
+static void shard_mail_home(struct port_op *op)
+{
+    struct shard_mail *mail = container_of(op, struct shard_mail, op);
+
+    mail->from->mail_bytes -= mail->size;
+    free(mail);
+}
+
+static void shard_mail_arrived(struct port_op *op)
+{
+    struct shard_mail *mail = container_of(op, struct shard_mail, op);
+
+    router_arrive(&mail->to->router, &mail->effect);
+    op->done = shard_mail_home;
+    port_post(mail->from->port, op);
+}
+
+static void shard_mail(struct shard *from, struct shard *to, const struct envelope *effect)
+{
+    size_t size = sizeof(struct shard_mail) + effect->text.size + effect->payload.size;
+    struct shard_mail *mail = from->mail_bytes + size > SHARD_MAIL_MAX ? NULL : calloc(1, size);
+    uint8_t *at;
+
+    if (mail == NULL) {
+        if (from->mail_dropped++ == 0)
+            log_warn("shard", "dropping what is meant for shard %u: it does not keep up",
+                     (unsigned)to->index);
+        return;
+    }
+    mail->from = from;
+    mail->to = to;
+    mail->size = size;
+    mail->effect = *effect;
+    at = mail->bytes;
+    if (effect->text.size > 0)
+        memcpy(at, effect->text.data, effect->text.size);
+    mail->effect.text.data = at;
+    at += effect->text.size;
+    if (effect->payload.size > 0)
+        memcpy(at, effect->payload.data, effect->payload.size);
+    mail->effect.payload.data = at;
+    mail->op.done = shard_mail_arrived;
+    from->mail_bytes += size;
+    port_post(to->port, &mail->op);
+}
+
+static void shard_elsewhere(void *owner, const struct envelope *effect)
+{
+    struct shard *shard = owner;
+    const struct shard_group *group = shard->group;
+
+    if (effect->kind == ENVELOPE_SEND) {
+        uint32_t to = session_table_shard(effect->session);
+
+        if (to < group->count)
+            shard_mail(shard, &group->shards[to], effect);
+        return;
+    }
+    for (uint32_t i = 0; i < group->count; i++) {
+        if (i != shard->index)
+            shard_mail(shard, &group->shards[i], effect);
+    }
 }
 
 static void shard_stream_accepted(void *owner, struct stream *stream)
@@ -142,9 +218,30 @@ static int shard_stop_step(struct shard *shard)
         shard->state = SHARD_CLOSING;
     }
     if (shard->state == SHARD_CLOSING && shard->table.used == 0 && shard->router.link_count == 0 &&
-        shard->streams == NULL)
-        shard->state = SHARD_DONE;
+        shard->streams == NULL && shard->mail_bytes == 0) {
+        shard->state = SHARD_QUIET;
+        port_post(shard->group->shards[0].port, &shard->quiet);
+    }
     return -1;
+}
+
+static void shard_finished(struct port_op *op)
+{
+    container_of(op, struct shard, finish)->state = SHARD_DONE;
+}
+
+// On shard 0. Others' mail has arrived before the last of them says that it is quiet, and what is
+// posted now comes after it.
+static void shard_quiet_heard(struct port_op *op)
+{
+    const struct shard_group *group = container_of(op, struct shard, quiet)->group;
+
+    if (--group->shards[0].stopping > 0)
+        return;
+    for (uint32_t i = 0; i < group->count; i++) {
+        if (group->shards[i].told)
+            port_post(group->shards[i].port, &group->shards[i].finish);
+    }
 }
 
 static int shard_sooner(int a_ms, int b_ms)
@@ -185,6 +282,8 @@ int shard_start(struct shard *shard, const struct shard_group *group, uint32_t i
         .utc_ms = os_now_utc_ms,
         .hung = shard_hung,
         .poisoned = shard_poisoned,
+        .elsewhere = shard_elsewhere,
+        .owner = shard,
     };
     char address[OS_PATH_MAX + 16];
     int error;
@@ -192,6 +291,8 @@ int shard_start(struct shard *shard, const struct shard_group *group, uint32_t i
     shard->group = group;
     shard->index = index;
     shard->stop.done = shard_stopping;
+    shard->quiet.done = shard_quiet_heard;
+    shard->finish.done = shard_finished;
     error = opened_before ? 0 : shard_open(shard, group, index);
     if (error != 0)
         return error;
@@ -246,6 +347,8 @@ void shard_run(struct shard *shard)
 
 void shard_stop(struct shard *shard)
 {
+    shard->group->shards[0].stopping++;
+    shard->told = true;
     port_post(shard->port, &shard->stop);
 }
 

@@ -1,5 +1,5 @@
 // shard.h - one thread of the gateway: a port, its sessions, its links, its loop.
-// Floor 4. Shards share nothing: they only post to each other's ports.
+// Floor 5. Shards share nothing: they only post to each other's ports.
 //
 //   1. zero it, shard_start() on the thread that will run it, for each shard of a group
 //   2. shard_run() loops until shard_stop() has been heard and everything is closed
@@ -13,7 +13,10 @@
 #include "port.h"
 #include "router.h"
 
-enum { SHARD_COUNT_MAX = 64 };
+enum {
+    SHARD_COUNT_MAX = 64,
+    SHARD_MAIL_MAX = 16 * 1024 * 1024, // bytes that a shard has under way to others
+};
 
 struct shard;
 
@@ -38,7 +41,8 @@ struct shard_group {
 enum shard_state {
     SHARD_RUNNING,
     SHARD_DRAINING, // no new sessions; waits until all are closed
-    SHARD_CLOSING,  // waits for links and the stream listener
+    SHARD_CLOSING,  // waits for links, the stream listener and its mail
+    SHARD_QUIET,    // sends nothing any more; waits until all others are quiet, too
     SHARD_DONE,
 };
 
@@ -55,6 +59,12 @@ struct shard {
     uint64_t refused;
     uint64_t drain_until_ms;
     struct port_op stop;
+    struct port_op quiet;  // on its way to shard 0
+    struct port_op finish; // on its way from shard 0
+    bool told;             // to stop; shard 0's thread
+    uint32_t stopping;     // shard 0: shards that were told to stop and are not quiet yet
+    uint64_t mail_bytes;   // sent to other shards and not back home
+    uint64_t mail_dropped;
 };
 
 // Makes the shard's port, for who must post to it before it starts: a stop signal. It then outlives
@@ -70,7 +80,7 @@ void shard_run(struct shard *shard);
 // the next shard when this one is full, or refused when all are; then the slot goes home.
 void shard_offer(struct shard *shard, struct listener_slot *slot);
 
-// Any thread, once.
+// Shard 0's thread, once for each shard.
 void shard_stop(struct shard *shard);
 
 void shard_fini(struct shard *shard);

@@ -37,7 +37,7 @@ struct field {
 // clang-format off
 enum field_name {
     SESSION, EPOCH, SEQUENCE, NOW, SEED, EFFECTS, VERSION, STATE_VERSION, WORKER, PROCESS_ID, SHARD, SHARDS, FRAME_MAX,
-    SERIAL, TOKEN, TEXT, TEXT2, TYPES, PAYLOAD
+    SERIAL, TAG, AFTER, EVERY, TOKEN, TEXT, TEXT2, TYPES, PAYLOAD
 };
 
 // The whole protocol stands in these two tables; encoding and decoding follow them.
@@ -56,6 +56,9 @@ static const struct field fields[] = {
     [SHARDS]     = {FIELD_U32, offsetof(struct envelope, shards), 1, UINT32_MAX},
     [FRAME_MAX]  = {FIELD_U32, offsetof(struct envelope, frame_max), 1, PAYLOAD_MAX},
     [SERIAL]     = {FIELD_U64, offsetof(struct envelope, serial), 0, UINT64_MAX},
+    [TAG]        = {FIELD_U64, offsetof(struct envelope, tag), 0, UINT64_MAX},
+    [AFTER]      = {FIELD_U32, offsetof(struct envelope, after_ms), 0, UINT32_MAX},
+    [EVERY]      = {FIELD_U32, offsetof(struct envelope, every_ms), 0, UINT32_MAX},
     [TOKEN]      = {FIELD_BINARY, offsetof(struct envelope, token), 0, TOKEN_MAX},
     [TEXT]       = {FIELD_TEXT, offsetof(struct envelope, text), 0, ENVELOPE_TEXT_MAX},
     [TEXT2]      = {FIELD_TEXT, offsetof(struct envelope, text2), 0, ENVELOPE_TEXT_MAX},
@@ -79,6 +82,12 @@ static const struct form {
     [ENVELOPE_PONG]    = {"pong",    ENVELOPE_FROM_WORKER,  false, 1, {SERIAL}},
     [ENVELOPE_LEAVING] = {"leaving", ENVELOPE_FROM_WORKER,  false, 0, {0}},
     [ENVELOPE_STATE]   = {"state",   ENVELOPE_FROM_WORKER,  true,  2, {STATE_VERSION, PAYLOAD}},
+    [ENVELOPE_SEND]    = {"send",    ENVELOPE_FROM_WORKER,  true,  2, {SESSION, PAYLOAD}},
+    [ENVELOPE_JOIN]    = {"join",    ENVELOPE_FROM_WORKER,  true,  1, {TEXT}},
+    [ENVELOPE_LEAVE]   = {"leave",   ENVELOPE_FROM_WORKER,  true,  1, {TEXT}},
+    [ENVELOPE_PUBLISH] = {"publish", ENVELOPE_FROM_WORKER,  true,  3, {TEXT, SESSION, PAYLOAD}},
+    [ENVELOPE_TIMER]   = {"timer",   ENVELOPE_FROM_WORKER,  true,  3, {TAG, AFTER, EVERY}},
+    [ENVELOPE_CANCEL]  = {"cancel",  ENVELOPE_FROM_WORKER,  true,  1, {TAG}},
     [ENVELOPE_WELCOME] = {"welcome", ENVELOPE_FROM_GATEWAY, false, 5,
                           {VERSION, SHARD, SHARDS, FRAME_MAX, SEED}},
     [ENVELOPE_REFUSED] = {"refused", ENVELOPE_FROM_GATEWAY, false, 1, {TEXT}},
@@ -90,6 +99,8 @@ static const struct form {
                           {SESSION, EPOCH, SEQUENCE, NOW, TEXT}},
     [ENVELOPE_PING]    = {"ping",    ENVELOPE_FROM_GATEWAY, false, 1, {SERIAL}},
     [ENVELOPE_DRAIN]   = {"drain",   ENVELOPE_FROM_GATEWAY, false, 0, {0}},
+    [ENVELOPE_FIRED]   = {"fired",   ENVELOPE_FROM_GATEWAY, false, 5,
+                          {SESSION, EPOCH, SEQUENCE, NOW, TAG}},
     [ENVELOPE_RESTORE] = {"restore", ENVELOPE_FROM_GATEWAY, false, 5,
                           {SESSION, EPOCH, SEQUENCE, STATE_VERSION, PAYLOAD}},
 };

@@ -27,13 +27,20 @@ enum envelope_side { ENVELOPE_FROM_WORKER, ENVELOPE_FROM_GATEWAY };
 
 enum envelope_kind {
     // worker -> gateway
-    ENVELOPE_HELLO = 1,   // version token worker process_id app app_version types
-    ENVELOPE_COMMIT = 2,  // session epoch sequence effects: that many effect envelopes follow
-    ENVELOPE_REPLY = 3,   // effect: payload, one frame to the session's client
-    ENVELOPE_END = 4,     // effect: close the session once its replies are out
-    ENVELOPE_PONG = 5,    // serial
-    ENVELOPE_LEAVING = 6, // the worker wants to be drained
-    ENVELOPE_STATE = 7,   // effect: state_version payload, what the actor remembers from now on
+    ENVELOPE_HELLO = 1,    // version token worker process_id app app_version types
+    ENVELOPE_COMMIT = 2,   // session epoch sequence effects: that many effect envelopes follow
+    ENVELOPE_REPLY = 3,    // effect: payload, one frame to the session's client
+    ENVELOPE_END = 4,      // effect: close the session once its replies are out
+    ENVELOPE_PONG = 5,     // serial
+    ENVELOPE_LEAVING = 6,  // the worker wants to be drained
+    ENVELOPE_STATE = 7,    // effect: state_version payload, what the actor remembers from now on
+    ENVELOPE_SEND = 8,     // effect: session payload, one frame to another session's client
+    ENVELOPE_JOIN = 9,     // effect: group, the session's client is a member from now on
+    ENVELOPE_LEAVE = 10,   // effect: group
+    ENVELOPE_PUBLISH = 11, // effect: group session payload, one frame to all members' clients but
+                           // that session's (0: to all)
+    ENVELOPE_TIMER = 12,   // effect: tag after_ms every_ms, sets the actor's timer of that tag
+    ENVELOPE_CANCEL = 13,  // effect: tag
     // gateway -> worker
     ENVELOPE_WELCOME = 32, // version shard shards frame_max seed
     ENVELOPE_REFUSED = 33, // why
@@ -42,6 +49,7 @@ enum envelope_kind {
     ENVELOPE_CLOSE = 36,   // session epoch sequence now reason: the client is gone, the last input
     ENVELOPE_PING = 37,    // serial
     ENVELOPE_DRAIN = 38,   // no new sessions will come; leave when the last one is closed
+    ENVELOPE_FIRED = 40,   // session epoch sequence now tag: a timer of the actor's
     ENVELOPE_RESTORE = 39, // session epoch sequence state_version payload: take over an actor that
                            // has committed so many inputs; its next input follows
 };
@@ -62,6 +70,9 @@ struct envelope {
     uint32_t shards;        // WELCOME: how many there are
     uint32_t frame_max;     // WELCOME: largest payload of a reply, bytes
     uint64_t process_id;    // HELLO
+    uint64_t tag;           // TIMER, CANCEL, FIRED: the actor's own number
+    uint32_t after_ms;      // TIMER: first time, from when the commit is applied
+    uint32_t every_ms;      // TIMER: and so often after that; 0 = once
     uint64_t serial;        // PING, PONG
     struct bytes token;     // HELLO: proves that both belong to one node; binary, 64 bytes at most
     struct bytes text;      // HELLO app; OPEN peer; CLOSE reason; REFUSED why; printable UTF-8

@@ -82,6 +82,8 @@ static void runtime_call(const struct troupe_actor *type, struct troupe_turn *tu
         type->open(turn, state, runtime_text(input->text, text));
     else if (input->kind == ENVELOPE_FRAME && type->frame != NULL)
         type->frame(turn, state, input->payload.data, input->payload.size);
+    else if (input->kind == ENVELOPE_FIRED && type->timer != NULL)
+        type->timer(turn, state, input->tag);
     else if (input->kind == ENVELOPE_CLOSE && type->close != NULL)
         type->close(turn, state, runtime_text(input->text, text));
 }

@@ -1,9 +1,12 @@
+#include <string.h>
+
 #include <troupe/actor.h>
 
 #include "turn.h"
 
 enum {
     TURN_KEEP_BYTES = 64 * 1024,
+    TURN_GROUP_MAX = 64,                         // bytes of a group's name
     TURN_EFFECTS_MAX = ENVELOPE_EFFECTS_MAX - 1, // of the callbacks: one is for the state
 };
 
@@ -82,6 +85,54 @@ int troupe_reply(struct troupe_turn *turn, const void *data, size_t size)
     if (size > turn->frame_max)
         return -EMSGSIZE;
     return turn_add(turn, &(struct envelope){.kind = ENVELOPE_REPLY, .payload = {data, size}});
+}
+
+int troupe_send(struct troupe_turn *turn, uint64_t session, const void *data, size_t size)
+{
+    if (size > turn->frame_max)
+        return -EMSGSIZE;
+    return turn_add(turn, &(struct envelope){
+                              .kind = ENVELOPE_SEND, .session = session, .payload = {data, size}});
+}
+
+static int turn_add_group(struct troupe_turn *turn, const char *group, struct envelope *effect)
+{
+    effect->text = (struct bytes){(const uint8_t *)group, strlen(group)};
+    if (effect->text.size == 0 || effect->text.size > TURN_GROUP_MAX)
+        return -EINVAL;
+    return turn_add(turn, effect);
+}
+
+int troupe_join(struct troupe_turn *turn, const char *group)
+{
+    return turn_add_group(turn, group, &(struct envelope){.kind = ENVELOPE_JOIN});
+}
+
+int troupe_leave(struct troupe_turn *turn, const char *group)
+{
+    return turn_add_group(turn, group, &(struct envelope){.kind = ENVELOPE_LEAVE});
+}
+
+int troupe_publish(struct troupe_turn *turn, const char *group, uint64_t except, const void *data,
+                   size_t size)
+{
+    if (size > turn->frame_max)
+        return -EMSGSIZE;
+    return turn_add_group(
+        turn, group,
+        &(struct envelope){.kind = ENVELOPE_PUBLISH, .session = except, .payload = {data, size}});
+}
+
+int troupe_after(struct troupe_turn *turn, uint64_t tag, uint32_t after_ms, uint32_t every_ms)
+{
+    return turn_add(
+        turn, &(struct envelope){
+                  .kind = ENVELOPE_TIMER, .tag = tag, .after_ms = after_ms, .every_ms = every_ms});
+}
+
+int troupe_cancel(struct troupe_turn *turn, uint64_t tag)
+{
+    return turn_add(turn, &(struct envelope){.kind = ENVELOPE_CANCEL, .tag = tag});
 }
 
 int troupe_close(struct troupe_turn *turn)

@@ -159,7 +159,8 @@ static bool uplink_is_input(const struct uplink *uplink, const struct envelope *
 {
     return uplink->state == UPLINK_UP &&
            (envelope->kind == ENVELOPE_OPEN || envelope->kind == ENVELOPE_FRAME ||
-            envelope->kind == ENVELOPE_CLOSE || envelope->kind == ENVELOPE_RESTORE);
+            envelope->kind == ENVELOPE_CLOSE || envelope->kind == ENVELOPE_RESTORE ||
+            envelope->kind == ENVELOPE_FIRED);
 }
 
 int uplink_open(struct uplink *uplink, const struct uplink_config *config, uint32_t shard)

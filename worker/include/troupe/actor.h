@@ -57,6 +57,8 @@ struct troupe_actor {
     void (*open)(struct troupe_turn *turn, void *state,
                  const char *peer); // a client came, "host:port"
     void (*frame)(struct troupe_turn *turn, void *state, const void *data, size_t size);
+    void (*timer)(struct troupe_turn *turn, void *state,
+                  uint64_t tag); // one that the actor has set
     void (*close)(struct troupe_turn *turn, void *state, const char *reason); // replies are dropped
 
     // The state travels as the bytes of the struct: no pointers in it, and no gaps that are not
@@ -81,6 +83,32 @@ struct troupe_actor {
 // -EMSGSIZE (larger than troupe_frame_max()), -ENOBUFS (the turn has done too much: 255 effects or
 // 4 MiB and one frame), -ENOMEM; on failure nothing is sent of this call.
 int troupe_reply(struct troupe_turn *turn, const void *data, size_t size);
+
+// The same to another session's client, if that is still there. Frames of one actor to one client
+// keep their order.
+int troupe_send(struct troupe_turn *turn, uint64_t session, const void *data, size_t size);
+
+// Groups are sets of clients, by name (1 to 64 bytes of printable text), in the gateway: an actor
+// makes its own client a member, and anybody publishes one frame to all of them. Members stay
+// members when their worker is lost, until they leave or their connection ends. An actor may be in
+// 64 groups; one that joins more is closed. 0, -EINVAL for a name that is none, and the errors of
+// troupe_reply().
+int troupe_join(struct troupe_turn *turn, const char *group);
+int troupe_leave(struct troupe_turn *turn, const char *group);
+
+// except: a session that does not get it (troupe_session() = the turn's own), 0 = everybody does.
+int troupe_publish(struct troupe_turn *turn, const char *group, uint64_t except, const void *data,
+                   size_t size);
+
+// Calls the actor's timer callback with the tag after so many milliseconds, and then every so many
+// (0 = once). The same tag again replaces the timer. Timers live in the gateway: they fire once, on
+// time, also when the worker that set them is long gone. A repeating one whose turn is late does
+// not make up for the beats it missed. An actor may have 64; one that sets more is closed. 0 and
+// the errors of troupe_reply().
+int troupe_after(struct troupe_turn *turn, uint64_t tag, uint32_t after_ms, uint32_t every_ms);
+
+// A timer that has fired already may still be on its way.
+int troupe_cancel(struct troupe_turn *turn, uint64_t tag);
 
 // Closes the client's connection in order: what was replied still arrives. The actor's close
 // callback follows as a turn of its own. 0 or -ENOBUFS.
