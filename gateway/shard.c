@@ -26,9 +26,9 @@ static void shard_poisoned(const struct session *session, const struct ledger_in
 {
     char peer[ADDR_TEXT_MAX];
 
-    log_error("shard", "an input of '%s' ended one worker after another: '%s' of %zu bytes",
+    log_error("shard", "an input of '%s' ended one worker after another: '%s' of %" PRIu64 " bytes",
               addr_text(&session->peer, peer), envelope_kind_text((enum envelope_kind)input->kind),
-              input->prefix.size + input->payload.size);
+              (uint64_t)input->prefix.size + input->payload.size);
 }
 
 static void shard_stream_accepted(void *owner, struct stream *stream)
