@@ -22,13 +22,36 @@ static void shard_hung(uint32_t worker, uint64_t process_id, const char *why)
     os_write_stdout(line, (size_t)size);
 }
 
-static void shard_poisoned(const struct session *session, const struct ledger_input *input)
+static struct bytes shard_text(const char *text)
 {
-    char peer[ADDR_TEXT_MAX];
+    return (struct bytes){(const uint8_t *)text, strlen(text)};
+}
 
-    log_error("shard", "an input of '%s' ended one worker after another: '%s' of %" PRIu64 " bytes",
-              addr_text(&session->peer, peer), envelope_kind_text((enum envelope_kind)input->kind),
-              (uint64_t)input->prefix.size + input->payload.size);
+static void shard_poisoned(const struct session *session, const struct ledger_input *input,
+                           const struct link *link, const char *why)
+{
+    struct router *router = session->shared->owner;
+    struct shard *shard = container_of(router, struct shard, router);
+    const char *kind = envelope_kind_text((enum envelope_kind)input->kind);
+    char time[LOG_TIME_MAX];
+    char peer[ADDR_TEXT_MAX];
+    struct deadletter letter = {
+        .time = shard_text(log_time_text(os_now_utc_ms(), time)),
+        .session = session->id,
+        .sequence = input->sequence,
+        .kind = shard_text(kind),
+        .size = (uint64_t)input->prefix.size + input->payload.size,
+        .app = shard_text(link->app),
+        .peer = shard_text(addr_text(&session->peer, peer)),
+        .why = shard_text(why),
+        .prefix = input->prefix,
+        .payload = input->payload,
+    };
+    bool is_kept = deadletter_keep(&shard->deadletters, &letter);
+
+    log_error("shard",
+              "an input of '%s' ended one worker after another: '%s' of %" PRIu64 " bytes%s", peer,
+              kind, letter.size, is_kept ? ", kept as a dead letter" : "");
 }
 
 static void shard_stream_accepted(void *owner, struct stream *stream)
@@ -191,6 +214,8 @@ int shard_start(struct shard *shard, const struct shard_group *group, uint32_t i
 
     shard->group = group;
     shard->index = index;
+    shard->deadletters =
+        (struct deadletter_box){.path = group->deadletters, .file_max = group->deadletter_max};
     shard->stop.done = shard_stopping;
     error = opened_before ? 0 : shard_open(shard, group, index);
     if (error != 0)
