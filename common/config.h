@@ -43,11 +43,12 @@ struct config {
         uint32_t inbox_max_bytes;  // from that client waits
         uint32_t outbox_max_bytes; // of one session; a client that reads slower than this is closed
         uint32_t idle_timeout_ms;  // 0 = never
-        uint32_t linger_timeout_ms; // how long an orderly close waits for the client
-        uint32_t turn_timeout_ms;   // 0 = never; the oldest unanswered input of a worker
-        uint32_t state_max_bytes;   // of one actor
-        uint32_t poison_strikes;    // workers that one input may end before its actor is closed
-        uint32_t heartbeat_ms;      // a silent link is asked this often; three misses end it
+        uint32_t linger_timeout_ms;    // how long an orderly close waits for the client
+        uint32_t turn_timeout_ms;      // 0 = never; the oldest unanswered input of a worker
+        uint32_t state_max_bytes;      // of one actor
+        uint32_t poison_strikes;       // workers that one input may end before its actor is closed
+        uint32_t heartbeat_ms;         // a silent link is asked this often; three misses end it
+        uint32_t deadletter_max_bytes; // of the file with the inputs that ended workers; 0 = none
     } gateway;
     struct {
         char command[CONFIG_TEXT_MAX]; // a program of the bin folder or a path, and its arguments

@@ -1,7 +1,7 @@
 // os.h - what else is asked of the operating system: clock, cores, threads, paths, stop signals.
 // Floor 0. Child processes: process.h.
 //
-// Twins: os_linux.c, os_win32.c. Any thread may call these unless a comment says otherwise.
+// Twins: os_linux.c, os_win32.c, and those that begin with os_. Any thread may call these unless a comment says otherwise.
 #ifndef TROUPE_OS_H
 #define TROUPE_OS_H
 
@@ -81,5 +81,14 @@ int os_log_open(const char *path);
 int os_log_write(int descriptor, const char *text, size_t size);
 void os_log_close(int descriptor);
 enum { OS_LOG_STDERR = 2 };
+
+// Small files. Appends, all of it or nothing, whatever other threads and processes append at the
+// same time; makes the file, for this user only, if there is none. 0; -EFBIG when the file would
+// grow past max bytes; -EAGAIN when somebody holds its lock for 100 ms; -ENOSPC and others.
+int os_file_append(const char *path, const void *data, size_t size, uint64_t max);
+
+// The whole file, as it is now, in memory that the caller frees. 0; -EFBIG when it has more than
+// max bytes; -ENOENT, -ENOMEM and others.
+int os_file_read(const char *path, size_t max, uint8_t **out_data, size_t *out_size);
 
 #endif

@@ -277,14 +277,13 @@ static void ledger_give_back(struct ledger_lane *lane)
 
         if (entry->prefix > 0) // data is NULL when all inputs so far were empty
             input.payload.data += entry->prefix;
-        // After a failure nothing more is appended: the queue would have a hole.
-        if (!actor->torn && ledger_append(&actor->back, &input) != 0)
+        if (ledger_append(&actor->back, &input) != 0)
             actor->torn = true;
         ledger_take_first(lane);
     }
 }
 
-// What came back goes before what was queued already.
+// What came back goes before what was queued already; a queue with a hole is no queue.
 static void ledger_requeue(struct ledger_actor *actor)
 {
     struct ledger_queue *queue = &actor->queue;

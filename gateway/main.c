@@ -38,6 +38,7 @@ struct gateway {
     bool stop_posted; // of the stop thread
     struct port_op stop;
     char address[OS_PATH_MAX];
+    char deadletters[OS_PATH_MAX];
 };
 
 static void gateway_stop_shards(struct gateway *gateway)
@@ -258,7 +259,9 @@ static int gateway_prepare(struct gateway *gateway)
         return -EINVAL;
     }
     if (os_make_private_folder(config->node.runtime_dir) != 0 ||
-        os_ipc_address(gateway->address, config->node.runtime_dir, config->node.name) != 0) {
+        os_ipc_address(gateway->address, config->node.runtime_dir, config->node.name) != 0 ||
+        deadletter_path(gateway->deadletters, sizeof(gateway->deadletters),
+                        config->node.runtime_dir, config->node.name) != 0) {
         log_error("gateway", "node.runtime_dir: '%s' cannot be used, or is too long",
                   config->node.runtime_dir);
         return -EINVAL;
@@ -277,6 +280,8 @@ static int gateway_prepare(struct gateway *gateway)
     group->turn_timeout_ms = config->gateway.turn_timeout_ms;
     group->state_max = config->gateway.state_max_bytes;
     group->poison_strikes = config->gateway.poison_strikes;
+    group->deadletters = gateway->deadletters;
+    group->deadletter_max = config->gateway.deadletter_max_bytes;
     os_random(&group->seed, sizeof(group->seed));
     group->address = gateway->address;
     if (token != NULL)

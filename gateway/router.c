@@ -302,14 +302,23 @@ static void router_link_room(struct link *link)
     router_serve(link->config->owner, &link->waiting);
 }
 
-static void router_poison(struct session *session)
+// A link whose actors are being moved.
+struct router_loss {
+    struct router *router;
+    const struct link *link;
+    const char *why;
+};
+
+static void router_poison(struct session *session, const struct router_loss *loss)
 {
-    struct router *router = router_of(session);
+    struct router *router = loss->router;
     struct ledger_input input;
 
     router->counts.poisoned++;
-    if (ledger_queue_head(&session->actor, &input))
-        router->config.poisoned(session, &input);
+    if (ledger_queue_head(&session->actor, &input)) {
+        input.sequence = session->actor.committed + 1;
+        router->config.poisoned(session, &input, loss->link, loss->why);
+    }
     if (session->state == SESSION_OPEN) {
         session->binding = BINDING_NONE; // it gets no last input: that could end a worker, too
         session_finish(session, REASON_POISONED);
@@ -320,7 +329,8 @@ static void router_poison(struct session *session)
 // What the link's worker owed is back in the actor's queue.
 static void router_lost(void *context, struct ledger_actor *actor, bool kept)
 {
-    struct router *router = context;
+    const struct router_loss *loss = context;
+    struct router *router = loss->router;
     struct session *session = router_session(actor);
 
     list_remove(&actor->waiting);
@@ -333,7 +343,7 @@ static void router_lost(void *context, struct ledger_actor *actor, bool kept)
         session_finish(session, REASON_SHUTDOWN);
         router_forget(session);
     } else if (actor->strikes >= router->config.poison_strikes) {
-        router_poison(session);
+        router_poison(session, loss);
     } else {
         router_resume(session);
     }
@@ -342,11 +352,12 @@ static void router_lost(void *context, struct ledger_actor *actor, bool kept)
 static void router_down(struct link *link, const char *why)
 {
     struct router *router = link->config->owner;
+    struct router_loss loss = {router, link, why};
     uint32_t load = link->lane->load;
 
     list_remove(&link->node);
     router->link_count--;
-    ledger_lose(link->lane, router->state == ROUTER_RUNNING, router_lost, router);
+    ledger_lose(link->lane, router->state == ROUTER_RUNNING, router_lost, &loss);
     if (link->app[0] == '\0') {
         log_debug("router", "a link ended before it was up: %s", why);
         return;
@@ -462,11 +473,12 @@ int router_tick(struct router *router)
 
 void router_close(struct router *router)
 {
+    struct router_loss loss = {.router = router};
     struct list *node;
 
     router->state = ROUTER_CLOSING;
     while ((node = list_pop(&router->waiting)) != NULL)
-        router_lost(router, container_of(node, struct ledger_actor, waiting), true);
+        router_lost(&loss, container_of(node, struct ledger_actor, waiting), true);
     for (node = router->links.next; node != &router->links; node = node->next)
         link_close(container_of(node, struct link, node), "the gateway stops");
 }

@@ -25,8 +25,10 @@ struct router_config {
     void *owner; // of elsewhere
     // A worker does not answer: somebody may want to kill it.
     void (*hung)(uint32_t worker, uint64_t process_id, const char *why);
-    // The input that ended the workers, and whose it was; lent.
-    void (*poisoned)(const struct session *session, const struct ledger_input *input);
+    // An actor is closed because of this input: it ended one worker after another, the last one
+    // was link's, which ended like that. All of it is lent.
+    void (*poisoned)(const struct session *session, const struct ledger_input *input,
+                     const struct link *link, const char *why);
 };
 
 struct router_counts {

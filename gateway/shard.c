@@ -23,13 +23,36 @@ static void shard_hung(uint32_t worker, uint64_t process_id, const char *why)
     os_write_stdout(line, (size_t)size);
 }
 
-static void shard_poisoned(const struct session *session, const struct ledger_input *input)
+static struct bytes shard_text(const char *text)
 {
-    char peer[ADDR_TEXT_MAX];
+    return (struct bytes){(const uint8_t *)text, strlen(text)};
+}
 
-    log_error("shard", "an input of '%s' ended one worker after another: '%s' of %zu bytes",
-              addr_text(&session->peer, peer), envelope_kind_text((enum envelope_kind)input->kind),
-              input->prefix.size + input->payload.size);
+static void shard_poisoned(const struct session *session, const struct ledger_input *input,
+                           const struct link *link, const char *why)
+{
+    struct router *router = session->shared->owner;
+    struct shard *shard = container_of(router, struct shard, router);
+    const char *kind = envelope_kind_text((enum envelope_kind)input->kind);
+    char time[LOG_TIME_MAX];
+    char peer[ADDR_TEXT_MAX];
+    struct deadletter letter = {
+        .time = shard_text(log_time_text(os_now_utc_ms(), time)),
+        .session = session->id,
+        .sequence = input->sequence,
+        .kind = shard_text(kind),
+        .size = (uint64_t)input->prefix.size + input->payload.size,
+        .app = shard_text(link->app),
+        .peer = shard_text(addr_text(&session->peer, peer)),
+        .why = shard_text(why),
+        .prefix = input->prefix,
+        .payload = input->payload,
+    };
+    bool is_kept = deadletter_keep(&shard->deadletters, &letter);
+
+    log_error("shard",
+              "an input of '%s' ended one worker after another: '%s' of %" PRIu64 " bytes%s", peer,
+              kind, letter.size, is_kept ? ", kept as a dead letter" : "");
 }
 
 // A send or a publish on its way to another shard and back: the sender frees it, so that it can
@@ -290,6 +313,8 @@ int shard_start(struct shard *shard, const struct shard_group *group, uint32_t i
 
     shard->group = group;
     shard->index = index;
+    shard->deadletters =
+        (struct deadletter_box){.path = group->deadletters, .file_max = group->deadletter_max};
     shard->stop.done = shard_stopping;
     shard->quiet.done = shard_quiet_heard;
     shard->finish.done = shard_finished;

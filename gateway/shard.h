@@ -9,6 +9,7 @@
 #define TROUPE_SHARD_H
 
 #include "base.h"
+#include "deadletter.h"
 #include "listener.h"
 #include "port.h"
 #include "router.h"
@@ -33,7 +34,9 @@ struct shard_group {
     uint32_t turn_timeout_ms;
     uint32_t state_max;
     uint32_t poison_strikes;
-    uint64_t seed; // of what actors call random
+    const char *deadletters; // file that keeps the inputs that end workers
+    uint64_t deadletter_max; // bytes of it
+    uint64_t seed;           // of what actors call random
     struct bytes token;
     const char *address; // shard k listens for workers on "<address>-<k>"
 };
@@ -56,6 +59,7 @@ struct shard {
     struct router router;
     struct stream_listener *streams; // NULL once closed
     struct listener *listener;       // shard 0 only, while it is open
+    struct deadletter_box deadletters;
     uint64_t refused;
     uint64_t drain_until_ms;
     struct port_op stop;

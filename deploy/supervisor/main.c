@@ -1,9 +1,10 @@
-// The one command: troupe up | check | version | help.
+// The one command: troupe up | check | deadletters | version | help.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "config.h"
+#include "deadletters.h"
 #include "log.h"
 #include "node.h"
 #include "os.h"
@@ -30,6 +31,8 @@ static void print_help(void)
            "             SIGTERM (twice: kill at once) and prints, once all is ready,\n"
            "             ready: listen=ADDRESS:PORT workers=N pid=GATEWAY_PID\n"
            "  check      say what is wrong with a configuration, or print what results\n"
+           "  deadletters\n"
+           "             list or show the inputs that ended one worker after another\n"
            "  version    print the version\n"
            "  help       print this\n"
            "\n"
@@ -58,6 +61,24 @@ static void print_check_help(void)
            "result as a configuration file, with the processes of the node as comments.\n"
            "\n"
            "exit code: 0 it is right; 2 it is not\n");
+    print_configuration_help();
+}
+
+static void print_deadletters_help(void)
+{
+    printf("usage: troupe deadletters [--config FILE] [--section.key=value ...]\n"
+           "                          [--show N] [--json]\n"
+           "\n"
+           "Lists the inputs that ended gateway.poison_strikes workers, each with the number of\n"
+           "its line in the node's file, node.runtime_dir/NAME.deadletters. Whether the node runs\n"
+           "does not matter. To start afresh, move the file away; that, too, may be done at any\n"
+           "time. A line that is damaged is named on standard error and skipped.\n"
+           "\n"
+           "  --show N    the one in line N, whole\n"
+           "  --json      all of it as a JSON array, payloads in hexadecimal digits\n"
+           "\n"
+           "exit code: 0 success, also when there are none; 1 the file cannot be read, or there\n"
+           "is no line N; 2 wrong usage or configuration\n");
     print_configuration_help();
 }
 
@@ -136,10 +157,15 @@ static const struct command {
     int (*run)(int count, char **arguments); // arguments[0] is the command's name
     void (*help)(void);
 } commands[] = {
-    {"up", command_up, print_up_help},          {"check", command_check, print_check_help},
-    {"version", command_version, print_help},   {"help", command_help, print_help},
-    {"--version", command_version, print_help}, {"-V", command_version, print_help},
-    {"--help", command_help, print_help},       {"-h", command_help, print_help},
+    {"up", command_up, print_up_help},
+    {"check", command_check, print_check_help},
+    {"deadletters", deadletters_command, print_deadletters_help},
+    {"version", command_version, print_help},
+    {"help", command_help, print_help},
+    {"--version", command_version, print_help},
+    {"-V", command_version, print_help},
+    {"--help", command_help, print_help},
+    {"-h", command_help, print_help},
 };
 
 static bool asks_for_help(int count, char **arguments)

@@ -10,7 +10,8 @@ ROOT=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd -P)
 RUN=(gcc libc6-dev cmake ninja-build libnng-dev libmsgpack-dev libyaml-dev libcmocka-dev
     uthash-dev)
 # Build for Windows, with the sources of its libraries, and run that.
-WINDOWS=(gcc-mingw-w64-x86-64-posix binutils-mingw-w64-x86-64 dpkg-dev xz-utils wine wine64)
+WINDOWS=(gcc-mingw-w64-x86-64-posix binutils-mingw-w64-x86-64 dpkg-dev xz-utils
+    uthash-dev wine wine64)
 # Sanitizers, fuzzers, valgrind and the checks of the text.
 TESTS=(clang libclang-rt-dev llvm clang-format clang-tidy valgrind shellcheck)
 

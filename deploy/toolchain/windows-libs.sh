@@ -6,15 +6,17 @@
 #
 # nng, msgpack-c, libyaml and cmocka come from the Debian source packages of the machine's own
 # release, through an apt configuration in the cache: the system's sources stay as they are, and the
-# package manager's signatures are checked. Nothing needs root. The cache is
+# package manager's signatures are checked. uthash is one header, the same on every system: it is
+# copied from Debian's uthash-dev. Nothing needs root. The cache is
 # ${TROUPE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/troupe}; mingw-w64.cmake asks this script where.
 set -eu
 
 host=x86_64-w64-mingw32
 packages='nng msgpack-c libyaml cmocka'
+uthash=/usr/include/uthash.h
 cache=${TROUPE_CACHE:-${XDG_CACHE_HOME:-${HOME:?"is not set, nor is TROUPE_CACHE"}/.cache}/troupe}
 release=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
-recipe=1 # counts up with every change below that makes other libraries
+recipe=2 # counts up with every change below that makes other libraries
 prefix=$cache/windows-${release:-linux}-$recipe
 
 say() {
@@ -103,6 +105,7 @@ make_prefix() {
     need cmake cmake
     need ninja ninja-build
     need dpkg-source dpkg-dev
+    [ -f $uthash ] || fail "'$uthash' is missing: apt-get install uthash-dev"
     mkdir -p "$cache"
     work=$(mktemp -d "$cache/windows-building.XXXXXX")
     trap 'cd /; rm -rf "$work"' EXIT
@@ -116,6 +119,7 @@ make_prefix() {
     build cmocka -DWITH_STATIC_LIB=ON -DUNIT_TESTING=OFF -DWITH_EXAMPLES=OFF
     # cmocka makes its DLL whatever it is told; the static library alone is wanted.
     rm -rf "$work/prefix/bin" "$work/prefix/lib/libcmocka.dll.a"
+    step "$work/uthash.log" install -D -m 644 $uthash "$work/prefix/include/uthash.h"
     # Whoever is first wins; the libraries are the same.
     mv -T "$work/prefix" "$prefix" 2>/dev/null || [ -d "$prefix" ] ||
         fail "cannot make '$prefix'"

@@ -17,6 +17,7 @@ if not exist "%UCRT%\bin\ninja.exe" goto install
 if not exist "%UCRT%\include\nng\nng.h" goto install
 if not exist "%UCRT%\include\msgpack.h" goto install
 if not exist "%UCRT%\include\yaml.h" goto install
+if not exist "%UCRT%\include\uthash.h" goto install
 if not exist "%UCRT%\include\cmocka.h" goto install
 goto build
 
@@ -24,7 +25,7 @@ goto build
 echo Installing MSYS2 packages ...
 set U=mingw-w64-ucrt-x86_64
 set TOOLS=%U%-gcc %U%-cmake %U%-ninja
-set LIBRARIES=%U%-nng %U%-msgpack-c %U%-libyaml %U%-cmocka
+set LIBRARIES=%U%-nng %U%-msgpack-c %U%-libyaml %U%-uthash %U%-cmocka
 pacman -S --needed --noconfirm %TOOLS% %LIBRARIES%
 if errorlevel 1 exit /b 1
 
