@@ -95,6 +95,14 @@ part_tsan() {
     suites linux-tsan
 }
 
+part_chaos() {
+    local seed=${TROUPE_E2E_SEED:-$RANDOM}
+
+    build_preset linux || return 1
+    TROUPE_E2E_SEED=$seed TROUPE_E2E_CHAOS_S=${TROUPE_E2E_CHAOS_S:-60} \
+        check "no client notices a lost worker, seed $seed" "$ROOT/build/linux/bin/test_e2e_loss"
+}
+
 part_windows() {
     suites windows
 }
