@@ -62,9 +62,17 @@ static void ledger_drop(struct ledger_queue *queue)
     queue->count = 0;
 }
 
-static uint64_t ledger_cost(size_t bytes)
+bool ledger_restore_due(const struct ledger_actor *actor)
 {
-    return bytes + LEDGER_INPUT_OVERHEAD;
+    return actor->lane != NULL && !actor->introduced && actor->committed > 0;
+}
+
+// What an input takes of the window: a state that goes before it takes its share, too, or the
+// states of many actors that move at once would fill the batch.
+static uint64_t ledger_cost(const struct ledger_actor *actor, size_t bytes)
+{
+    return bytes + LEDGER_INPUT_OVERHEAD +
+           (ledger_restore_due(actor) ? buffer_size(&actor->state) : 0);
 }
 
 // The oldest entry is under way no more; it can still be read.
@@ -73,7 +81,7 @@ static void ledger_take_first(struct ledger_lane *lane)
     const struct ledger_entry *entry = &lane->entries[lane->first];
 
     buffer_consume(&lane->payloads, entry->bytes);
-    lane->cost -= ledger_cost(entry->bytes);
+    lane->cost -= entry->cost;
     lane->first = (lane->first + 1) % LEDGER_LANE_INPUTS;
     lane->count--;
 }
@@ -133,23 +141,13 @@ void ledger_unbind(struct ledger_actor *actor)
     list_remove(&actor->of_lane);
 }
 
-bool ledger_restore_due(const struct ledger_actor *actor)
-{
-    return actor->lane != NULL && !actor->introduced && actor->committed > 0;
-}
-
-void ledger_restored(struct ledger_actor *actor)
-{
-    actor->introduced = true;
-}
-
 bool ledger_ready(const struct ledger_actor *actor, size_t bytes)
 {
     const struct ledger_lane *lane = actor->lane;
 
     if (lane == NULL || lane->count == LEDGER_LANE_INPUTS)
         return false;
-    if (lane->count > 0 && lane->cost + ledger_cost(bytes) > LEDGER_LANE_BYTES)
+    if (lane->count > 0 && lane->cost + ledger_cost(actor, bytes) > LEDGER_LANE_BYTES)
         return false;
     return actor->trust == LEDGER_TRUSTED ||
            (actor->trust == LEDGER_SUSPECT && lane->suspect == NULL);
@@ -171,9 +169,10 @@ int ledger_deliver(struct ledger_actor *actor, struct ledger_input *input)
                               .now_ms = input->now_ms,
                               .prefix = (uint32_t)input->prefix.size,
                               .bytes = bytes,
-                              .kind = input->kind};
+                              .kind = input->kind,
+                              .cost = ledger_cost(actor, bytes)};
+    lane->cost += lane->entries[(lane->first + lane->count) % LEDGER_LANE_INPUTS].cost;
     lane->count++;
-    lane->cost += ledger_cost(bytes);
     actor->introduced = true;
     if (actor->trust == LEDGER_SUSPECT) {
         actor->trust = LEDGER_TRIED;

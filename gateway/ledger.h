@@ -86,6 +86,7 @@ struct ledger_entry {
     uint32_t prefix;
     uint32_t bytes; // prefix included
     uint32_t kind;
+    uint64_t cost; // in the window: bytes, overhead, and the state that went before it
 };
 
 struct ledger_lane {
@@ -115,9 +116,6 @@ void ledger_unbind(struct ledger_actor *actor);
 // True when the worker must be sent the actor's state before its next input: the actor has lived in
 // another. Ask before ledger_deliver(), which takes it as done.
 bool ledger_restore_due(const struct ledger_actor *actor);
-
-// The state went out ahead of any input.
-void ledger_restored(struct ledger_actor *actor);
 
 // True when an input of so many bytes may be delivered now: the actor is bound, the lane has room,
 // and if the actor is a suspect, neither it nor another suspect of the lane has an input under way.

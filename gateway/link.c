@@ -40,7 +40,7 @@ static void link_copy_text(char *out, size_t room, struct bytes text)
 static void link_encode(struct link *link, const struct envelope *envelope)
 {
     if (envelope_encode(stream_outbox(link->stream), envelope) != 0)
-        link_close(link, "out of memory");
+        link_drop(link, "out of memory");
 }
 
 // The worker hangs up when it has read why: a stream that is closed on this side takes what was not
@@ -136,11 +136,13 @@ static bool link_commit(struct link *link, const struct envelope *commit)
 
     if (!link_effects(link, commit->effects))
         return false;
+    whole.cleared = link->lane->suspect != NULL;
     if (!ledger_commit(link->lane, commit->session, commit->epoch, commit->sequence, &whole.actor,
                        &whole.input)) {
         link_close(link, "it committed what was not next");
         return false;
     }
+    whole.cleared = whole.cleared && link->lane->suspect == NULL;
     link->moved_ms = link->heard_ms;
     link->config->handler->commit(link, &whole);
     return true;
@@ -280,6 +282,7 @@ int link_open(struct link **out_link, struct stream *stream, const struct link_c
     link->heard_ms = config->now_ms();
     list_init(&link->node);
     list_init(&link->waiting);
+    list_init(&link->suspects);
     *out_link = link;
     stream_start(stream, &handler, link);
     return 0;
@@ -355,4 +358,11 @@ void link_close(struct link *link, const char *why)
     if (why != link->why)
         snprintf(link->why, sizeof(link->why), "%s", why);
     stream_close(link->stream);
+}
+
+void link_drop(struct link *link, const char *why)
+{
+    if (link->state != LINK_CLOSING)
+        link->ours = true;
+    link_close(link, why);
 }

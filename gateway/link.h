@@ -37,6 +37,7 @@ enum link_state {
 
 struct link_commit {
     struct ledger_actor *actor;
+    bool cleared;                   // the actor was a suspect until now
     struct ledger_input input;      // what was answered; lent until the handler returns
     const struct envelope *effects; // lent, too
     uint32_t effect_count;
@@ -73,6 +74,7 @@ struct link {
     uint64_t process_id;
     char app[64];      // "echo 1"; empty until it is up
     char why[128];     // why it is closing
+    bool ours;         // closing for a reason that no input can be blamed for
     bool hung;         // closing because it does not answer
     uint64_t heard_ms; // last batch, or the connect
     uint64_t moved_ms; // last commit, or the delivery that ended an idle time
@@ -83,8 +85,9 @@ struct link {
     struct envelope_reader reader;
     struct envelope effects[ENVELOPE_EFFECTS_MAX];
     // The router's.
-    struct list node;    // in the router's list of links
-    struct list waiting; // sessions that wait for room
+    struct list node;     // in the router's list of links
+    struct list waiting;  // sessions that wait for room
+    struct list suspects; // sessions that wait to be tried
 };
 
 // Takes over the stream. 0, or -ENOMEM with the stream closed. config must outlive the link.
@@ -106,5 +109,8 @@ void link_flush(struct link *link);
 int link_tick(struct link *link);
 
 void link_close(struct link *link, const char *why);
+
+// The same for a reason of the gateway's own: no input is to blame.
+void link_drop(struct link *link, const char *why);
 
 #endif

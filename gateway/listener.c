@@ -3,7 +3,11 @@
 #include "listener.h"
 #include "log.h"
 
-enum { LISTENER_BACKLOG = 1024, LISTENER_BACK_OFF_MS = 100 };
+enum {
+    LISTENER_BACKLOG = 1024,
+    LISTENER_BACK_OFF_MS = 100,
+    LISTENER_BACK_OFFS_A_LINE = 100, // of log
+};
 
 static void listener_slot_home(struct listener *listener, struct listener_slot *slot)
 {
@@ -32,7 +36,8 @@ static void listener_accept_done(struct port_op *op)
     // would only turn the loop. Anything else is that one client's trouble.
     if (op->error == -EMFILE || op->error == -ENFILE || op->error == -ENOBUFS ||
         op->error == -ENOMEM) {
-        if (listener->back_off_until_ms == 0)
+        if (listener->back_off_until_ms == 0 &&
+            listener->back_offs++ % LISTENER_BACK_OFFS_A_LINE == 0)
             log_warn("listener", "accept: %s, pausing", error_text(op->error));
         listener->back_off_until_ms = UINT64_MAX; // listener_run() knows the time
         return;

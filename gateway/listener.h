@@ -50,6 +50,7 @@ struct listener {
     uint32_t away;              // slots posted or with a receiver
     uint64_t back_off_until_ms; // out of descriptors: no accept before
     uint64_t failed;            // accepts that came home with an error
+    uint32_t back_offs;         // how often it paused
     enum listener_state state;
     struct port_op close;
 };

@@ -78,18 +78,26 @@ static bool router_bind(struct session *session)
     return true;
 }
 
+// Where it waits at its link: suspects, who go one by one, do not hold up the others.
+static struct list *router_queue(const struct session *session)
+{
+    struct link *link = router_link(session);
+
+    return session->actor.trust == LEDGER_TRUSTED ? &link->waiting : &link->suspects;
+}
+
 // True when an input of so many bytes may go out now; otherwise the session waits for its turn.
 static bool router_room(struct session *session, size_t bytes)
 {
-    struct link *link;
+    struct list *queue;
 
     if (!router_bind(session))
         return false;
-    link = router_link(session);
-    if ((list_empty(&link->waiting) || router_of(session)->served == session) &&
+    queue = router_queue(session);
+    if ((list_empty(queue) || router_of(session)->served == session) &&
         ledger_ready(&session->actor, bytes))
         return true;
-    router_wait(session, &link->waiting);
+    router_wait(session, queue);
     return false;
 }
 
@@ -100,14 +108,12 @@ static bool router_deliver(struct session *session, struct ledger_input *input)
     bool restore = ledger_restore_due(&session->actor);
 
     if (ledger_deliver(&session->actor, input) != 0) {
-        link_close(link, "out of memory");
-        router_wait(session, &link->waiting);
+        link_drop(link, "out of memory");
+        router_wait(session, router_queue(session));
         return false;
     }
-    if (restore) {
+    if (restore)
         link_restore(link, &session->actor);
-        ledger_restored(&session->actor);
-    }
     link_deliver(link, &session->actor, input);
     return true;
 }
@@ -273,6 +279,11 @@ static void router_commit(struct link *link, const struct link_commit *commit)
 
     router->counts.commits++;
     router_apply(router, session, commit);
+    if (commit->cleared) {
+        // It need not stand in line with the suspects any more.
+        list_remove(&session->actor.waiting);
+        router_resume(session);
+    }
     if (commit->input.kind == ENVELOPE_CLOSE) {
         ledger_unbind(&session->actor);
         router_forget(session);
@@ -299,6 +310,7 @@ static void router_leaving(struct link *link)
 
 static void router_link_room(struct link *link)
 {
+    router_serve(link->config->owner, &link->suspects);
     router_serve(link->config->owner, &link->waiting);
 }
 
@@ -480,7 +492,7 @@ void router_close(struct router *router)
     while ((node = list_pop(&router->waiting)) != NULL)
         router_lost(&loss, container_of(node, struct ledger_actor, waiting), true);
     for (node = router->links.next; node != &router->links; node = node->next)
-        link_close(container_of(node, struct link, node), "the gateway stops");
+        link_drop(container_of(node, struct link, node), "the gateway stops");
 }
 
 void router_fini(struct router *router)

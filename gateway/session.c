@@ -40,6 +40,21 @@ static void session_become(struct session *session, enum session_state next)
     }
 }
 
+static void session_touch(struct session *session)
+{
+    session->touched_ms = session->shared->now_ms();
+    list_remove(&session->place);
+    list_push(&session->shared->active, &session->place);
+}
+
+// True while the client waits for us: an answer is due, or what it said is not let in.
+static bool session_is_owed(const struct session *session)
+{
+    return session->inbox_frames > 0 ||
+           (session->conn.paused &&
+            conn_unsent(&session->conn) < session_outbox_high(session->shared));
+}
+
 static void session_take(struct session *session, const struct frame *frame)
 {
     struct session_shared *shared = session->shared;
@@ -58,11 +73,8 @@ static size_t session_received(struct conn *conn, const uint8_t *data, size_t si
     size_t eaten = 0;
     struct frame frame;
 
-    if (session->state == SESSION_OPEN) {
-        session->touched_ms = shared->now_ms();
-        list_remove(&session->place);
-        list_push(&shared->active, &session->place);
-    }
+    if (session->state == SESSION_OPEN)
+        session_touch(session);
     while (session->state == SESSION_OPEN) {
         enum frame_result result;
 
@@ -251,7 +263,10 @@ int session_sweep(struct session_shared *shared)
         if (next_ms > now_ms)
             break;
         next_ms = UINT64_MAX;
-        session_end(session, REASON_IDLE);
+        if (session_is_owed(session))
+            session_touch(session);
+        else
+            session_end(session, REASON_IDLE);
     }
     while (!list_empty(&shared->finishing)) {
         struct session *session = container_of(shared->finishing.next, struct session, place);

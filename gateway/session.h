@@ -84,7 +84,7 @@ struct session {
     enum reason reason;
     uint32_t inbox_frames; // taken and not yet committed
     uint32_t inbox_bytes;
-    uint64_t touched_ms; // last frame, or start of the finish
+    uint64_t touched_ms; // last bytes received, or start of the finish
     struct list place;   // in active or finishing
     struct list flush;   // in dirty
     struct list free;    // the table's

@@ -22,7 +22,9 @@ void report_text(FILE *to, const struct options *options, const struct result *r
     fprintf(to, "connections  %llu\n", (unsigned long long)result->connections);
     fprintf(to, "frames       %llu of %llu answered%s\n", (unsigned long long)result->frames,
             (unsigned long long)result->frames_sent,
-            options->verify ? ", every byte as sent" : ", bytes not checked");
+            !options->verify     ? ", bytes not checked"
+            : result->frames > 0 ? ", every byte as sent"
+                                 : "");
     fprintf(to, "bytes        %llu each way\n", (unsigned long long)result->bytes);
     fprintf(to, "time         %.3f s, %.0f frames/s, %.1f MB/s each way\n", seconds(result),
             (double)result->frames / seconds(result),

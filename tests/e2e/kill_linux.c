@@ -3,8 +3,23 @@
 #include <signal.h>
 #include <sys/types.h>
 
-int kill_process(uint64_t process_id)
+static int send_signal(uint64_t process_id, int number)
 {
     CHECK(process_id > 1);
-    return kill((pid_t)process_id, SIGKILL) < 0 ? -errno : 0;
+    return kill((pid_t)process_id, number) < 0 ? -errno : 0;
+}
+
+int kill_process(uint64_t process_id)
+{
+    return send_signal(process_id, SIGKILL);
+}
+
+int freeze_process(uint64_t process_id)
+{
+    return send_signal(process_id, SIGSTOP);
+}
+
+int ask_process(uint64_t process_id)
+{
+    return send_signal(process_id, SIGTERM);
 }

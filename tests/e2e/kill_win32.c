@@ -14,3 +14,17 @@ int kill_process(uint64_t process_id)
     CloseHandle(process);
     return done ? 0 : -EACCES;
 }
+
+// There is no documented call for it.
+int freeze_process(uint64_t process_id)
+{
+    (void)process_id;
+    return -ENOTSUP;
+}
+
+// The name of a worker's stop event is its supervisor's secret.
+int ask_process(uint64_t process_id)
+{
+    (void)process_id;
+    return -ENOTSUP;
+}

@@ -26,10 +26,11 @@ static void flood(struct troupe_turn *turn, const void *data, size_t size)
         troupe_reply(turn, frame, sizeof frame);
 }
 
-static void on_frame(struct troupe_turn *turn, const void *data, size_t size)
+static void on_frame(struct troupe_turn *turn, void *state, const void *data, size_t size)
 {
     char text[32];
 
+    (void)state;
     if (asks(data, size, "die"))
         abort();
     if (asks(data, size, "hang"))

@@ -24,7 +24,7 @@ static void network_ends(void)
 const struct port_kind port_kind = {
     .name = "the port in memory",
     .threads = false,
-    .rounds = 20,
+    .rounds = 12,
     .begin = network_begins,
     .end = network_ends,
 };

@@ -24,7 +24,8 @@ plant_tree() {
     printf '#include "frame.h"\n#include "port.h"\n' >tests/test_frame.c
     printf 'add_library(x base.c port_epoll.c)\n' >common/CMakeLists.txt
     printf 'add_library(y frame.c)\n' >proto/CMakeLists.txt
-    printf 'add_executable(z test_frame.c)\n' >tests/CMakeLists.txt
+    # shellcheck disable=SC2016 # CMake's variable
+    printf 'foreach(s frame)\nadd_executable(z test_${s}.c)\n' >tests/CMakeLists.txt
     printf '@echo off\r\nif errorlevel 1 exit /b 1\r\n' >common/x.cmd
     for folder in common proto tests; do
         printf '# %s\n' "$folder" >"$folder/README.md"
@@ -96,6 +97,7 @@ printf '// TO''DO: later\n' >>proto/frame.c && expect 'proto/frame.c:3' unfinish
 printf 'FIX''ME\n' >>common/README.md && expect 'common/README.md:2' unfinished
 rm proto/README.md && expect 'proto:1' readme
 repeat 25 'text' >>proto/README.md && expect 'proto/README.md:26' readme
+sed -i 's/frame/frames/' tests/CMakeLists.txt && expect 'tests/test_frame.c:1' dead-file
 printf '#include "frame.h"\n' >proto/frame_old.c && expect 'proto/frame_old.c:1' dead-file
 printf 'a && b\r\n' >>common/x.cmd && expect 'common/x.cmd:3' cmd
 printf 'findstr x y\r\n' >>common/x.cmd && expect 'common/x.cmd:3' cmd

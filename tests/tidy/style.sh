@@ -50,21 +50,43 @@ folder_papers() {
 }
 
 # The sources that some CMakeLists.txt names, as paths from the root. A name without its ".c" will
-# do: suites are listed so.
+# do, and so will test_${suite}.c when the rest of the name stands in the same file.
 built_sources() {
-    local list folder name
-
-    files -name CMakeLists.txt | while read -r list; do
-        folder=$(dirname "$list")
-        { grep -v '^ *#' "$list" || true; } | { grep -oE '[A-Za-z0-9_./-]+' || true; } |
-            while read -r name; do
-                case $name in
-                /*) printf '%s\n' "${name#/}" ;; # after a variable that is the root
-                *.c) printf '%s\n' "$folder/$name" ;;
-                *) printf '%s\n' "$folder/$name.c" ;;
-                esac
-            done
-    done | sed -e 's|^\./||' -e ':a' -e 's|[^/.]*/\.\./||' -e 'ta' | sort -u
+    # shellcheck disable=SC2016 # the dollar signs are for awk and CMake
+    files -name CMakeLists.txt | tr '\n' '\0' | xargs -0 awk '
+        function tell(name) {
+            sub(/\.c$/, "", name)
+            print (name ~ /^\// ? substr(name, 2) : folder "/" name) ".c"
+        }
+        function tell_all(i, j) {
+            for (i in words) {
+                tell(i)
+                for (j in patterns)
+                    tell(substr(j, 1, index(j, "$") - 1) i substr(j, index(j, "}") + 1))
+            }
+            split("", words)
+            split("", patterns)
+        }
+        FNR == 1 {
+            tell_all()
+            folder = FILENAME
+            sub(/\/?CMakeLists.txt$/, "", folder)
+            folder = folder == "" ? "." : folder
+        }
+        /^ *#/ { next }
+        {
+            line = $0
+            while (match(line, /[A-Za-z0-9_.\/-]*\$\{[a-z_]+\}[A-Za-z0-9_.\/-]*\.c/)) {
+                patterns[substr(line, RSTART, RLENGTH)] = 1
+                line = substr(line, RSTART + RLENGTH)
+            }
+            gsub(/\$\{[A-Za-z_]+\}/, " ") # a path after a variable is one from the root
+            gsub(/[^A-Za-z0-9_.\/-]/, " ")
+            for (i = 1; i <= NF; i++)
+                words[$i] = 1
+        }
+        END { tell_all() }
+    ' | sed -e 's|^\./||' -e ':a' -e 's|[^/.][^/]*/\.\./||' -e 'ta' | sort -u
 }
 
 dead_files() {

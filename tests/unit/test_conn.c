@@ -176,6 +176,40 @@ static void conn_half_closed_and_paused_hears_the_end_after_resume(void **state)
     assert_int_equal(client.eaten, 50);
 }
 
+static void conn_finish_while_paused_drops_the_inbox_and_goes_on(void **state)
+{
+    (void)state;
+    open_pair();
+    server.on_end = ACT_FINISH;
+    conn_pause(&client.conn);
+    say(&server, 10);
+    POLL_UNTIL(buffer_size(&client.conn.inbox) == 10); // no receive is in flight now
+    conn_finish(&client.conn);
+    assert_null(client.conn.inbox.memory);
+    say(&server, BIG);
+    both_closed(0, 0);
+    assert_int_equal(client.received_calls, 0);
+}
+
+static void conn_half_closed_and_paused_stays_until_the_end_is_told(void **state)
+{
+    (void)state;
+    open_pair();
+    conn_half_close(&server.conn);
+    conn_pause(&client.conn); // the receive in flight brings the end
+    POLL_UNTIL(client.conn.peer_finished);
+    say(&client, BIG);
+    conn_half_close(&client.conn);
+    POLL_UNTIL(client.conn.state == CONN_LINGERING);
+    poll_once();
+    assert_int_equal(client.ended_calls, 0);
+    assert_int_equal(client.closed_calls, 0);
+    conn_resume(&client.conn);
+    both_closed(0, 0);
+    assert_int_equal(client.ended_calls, 1);
+    assert_int_equal(server.eaten, client.sent);
+}
+
 static void conn_half_closed_then_finished_drops_the_rest(void **state)
 {
     (void)state;
@@ -357,6 +391,8 @@ int main(void)
         cmocka_unit_test(conn_finish_drops_what_the_peer_still_says),
         cmocka_unit_test(conn_half_close_hears_all_then_closes),
         cmocka_unit_test(conn_half_closed_and_paused_hears_the_end_after_resume),
+        cmocka_unit_test(conn_finish_while_paused_drops_the_inbox_and_goes_on),
+        cmocka_unit_test(conn_half_closed_and_paused_stays_until_the_end_is_told),
         cmocka_unit_test(conn_half_closed_then_finished_drops_the_rest),
         cmocka_unit_test(conn_abort_resets_the_peer),
         cmocka_unit_test(conn_abort_ends_the_wait_for_the_peer),

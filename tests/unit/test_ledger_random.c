@@ -32,6 +32,7 @@ struct model_actor {
 
 struct model_lane {
     uint32_t actors[LEDGER_LANE_INPUTS]; // whose inputs are under way, oldest first
+    uint64_t costs[LEDGER_LANE_INPUTS];
     uint32_t count;
     uint64_t cost;
 };
@@ -175,6 +176,15 @@ static void compare_all(void)
         compare_lane(l);
 }
 
+// The state goes along once, ahead of the first input at a new worker.
+static uint64_t cost_of(uint32_t i, size_t bytes)
+{
+    const struct model_actor *is = &model[i];
+    bool state_goes = !is->knows && is->committed > 0 && is->state_at > 0;
+
+    return bytes + LEDGER_INPUT_OVERHEAD + (state_goes ? state_of(is->id, is->state_at).size : 0);
+}
+
 static bool model_ready(uint32_t i, size_t bytes)
 {
     const struct model_lane *lane = &model_lanes[model[i].lane];
@@ -185,7 +195,7 @@ static bool model_ready(uint32_t i, size_t bytes)
         seen.full_inputs++;
         return false;
     }
-    if (lane->count > 0 && lane->cost + bytes + LEDGER_INPUT_OVERHEAD > LEDGER_LANE_BYTES) {
+    if (lane->count > 0 && lane->cost + cost_of(i, bytes) > LEDGER_LANE_BYTES) {
         seen.full_bytes++;
         return false;
     }
@@ -234,14 +244,12 @@ static bool deliver(uint32_t i)
         return false;
     if (queued)
         assert_true(ledger_queue_head(&actors[i], &input));
-    if (random_below(4) == 0 && ledger_restore_due(&actors[i])) {
-        seen.restores++;
-        ledger_restored(&actors[i]);
-    }
+    seen.restores += ledger_restore_due(&actors[i]);
+    lane->costs[lane->count] = cost_of(i, bytes_of(&input));
+    lane->cost += lane->costs[lane->count];
     assert_int_equal(ledger_deliver(&actors[i], &input), 0);
     assert_int_equal(input.sequence, is->delivered + 1);
     lane->actors[lane->count++] = i;
-    lane->cost += bytes_of(&input) + LEDGER_INPUT_OVERHEAD;
     is->delivered++;
     is->knows = true;
     is->tried = is->suspect;
@@ -280,7 +288,8 @@ static void commit_taken(uint32_t l, const struct ledger_actor *actor,
     assert_int_equal(got->payload.size, wanted.payload.size);
     lane->count--;
     memmove(lane->actors, lane->actors + 1, lane->count * sizeof(lane->actors[0]));
-    lane->cost -= bytes_of(&wanted) + LEDGER_INPUT_OVERHEAD;
+    lane->cost -= lane->costs[0];
+    memmove(lane->costs, lane->costs + 1, lane->count * sizeof(lane->costs[0]));
     is->suspect = is->tried = false;
     is->strikes = 0;
     seen.commits++;

@@ -1,0 +1,48 @@
+// pool.h - the workers of a node under test, as its log tells who is up, and what befalls them.
+// Floor 4.
+#ifndef TROUPE_POOL_H
+#define TROUPE_POOL_H
+
+#include "live.h"
+
+enum { POOL_WORKERS_MAX = 64 };
+
+enum blow { BLOW_KILL, BLOW_FREEZE, BLOW_ASK };
+
+struct pool {
+    struct live *live;
+    uint32_t shards;
+    long read; // of the log
+    struct pool_worker {
+        uint64_t process_id;
+        uint32_t links; // shards that have it
+        bool hit;
+    } workers[POOL_WORKERS_MAX];
+    uint32_t count;
+    uint64_t blows;
+};
+
+void pool_watch(struct pool *pool, struct live *live, uint32_t shards);
+
+// Reads what the log says anew.
+void pool_look(struct pool *pool);
+
+// Workers that every shard has, and that have not been hit.
+uint32_t pool_whole(const struct pool *pool);
+
+// Hits the one with this number of those that are whole. False: the system cannot do that.
+bool pool_hit(struct pool *pool, uint32_t number, enum blow blow);
+
+// Waits until all workers of the node are whole.
+void pool_wait_whole(struct pool *pool);
+
+// Orderly stop as live_stop(). Returns how many inputs were delivered again, as the gateway says.
+uint64_t pool_stop(struct pool *pool);
+
+// How often a text stands in a log.
+uint32_t pool_count(const char *log_path, const char *text);
+
+// The number behind the last such text in a log; 0 when there is none.
+uint64_t pool_number(const char *log_path, const char *text);
+
+#endif

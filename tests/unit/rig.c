@@ -1,0 +1,331 @@
+#include "rig.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "port_fake.h"
+#include "stream_fake.h"
+
+struct port *rig_port;
+uint64_t rig_clock_ms;
+void (*rig_turn)(void);
+
+static uint64_t random_state;
+static net_socket listener;
+static struct net_addr address;
+static struct port_op accept_op;
+static struct port_op close_op;
+static void (*accepted_by)(net_socket socket, const struct net_addr *peer);
+
+uint64_t rig_now_ms(void)
+{
+    return rig_clock_ms;
+}
+
+// xorshift64*, of the public domain.
+size_t rig_random(size_t below)
+{
+    random_state ^= random_state >> 12;
+    random_state ^= random_state << 25;
+    random_state ^= random_state >> 27;
+    return (size_t)((random_state * 0x2545f4914f6cdd1du) >> 33) % below;
+}
+
+void rig_start(const struct rig_config *config)
+{
+    fake_reset(&(struct fake_config){.seed = config->seed,
+                                     .shuffle = config->rough,
+                                     .pieces = config->rough,
+                                     .socket_bytes = config->socket_bytes});
+    stream_fake_reset(&(struct stream_fake_config){
+        .seed = config->seed, .pieces = config->rough, .lossy = config->rough});
+    random_state = config->seed * 2 + 1;
+    rig_clock_ms = 1000000;
+    rig_turn = NULL;
+    listener = NET_SOCKET_NONE;
+    assert_int_equal(port_create(&rig_port, &(struct port_config){.op_count_max = 4096}), 0);
+}
+
+void rig_poll(void)
+{
+    (void)port_poll(rig_port, 0);
+    if (rig_turn != NULL)
+        rig_turn();
+}
+
+void rig_settle(void)
+{
+    uint32_t polls = 0;
+
+    do {
+        rig_poll();
+        assert_true(++polls < 1000000);
+    } while (fake_ready(rig_port));
+}
+
+static void closed_done(struct port_op *op)
+{
+    (void)op;
+    listener = NET_SOCKET_NONE;
+}
+
+static void accept_done(struct port_op *op)
+{
+    struct net_addr peer;
+
+    if (op->error == -ECANCELED) {
+        port_close(rig_port, &close_op, listener, PORT_CLOSE_ORDERLY);
+        return;
+    }
+    assert_int_equal(op->error, 0);
+    assert_int_equal(port_addr_peer(op->accepted, &peer), 0);
+    assert_int_equal(port_adopt(rig_port, op->accepted), 0);
+    accepted_by(op->accepted, &peer);
+    port_accept(rig_port, &accept_op, listener);
+}
+
+void rig_listen(void (*accepted)(net_socket socket, const struct net_addr *peer))
+{
+    const struct net_addr any = {.family = ADDR_IPV4, .host = {127, 0, 0, 1}};
+
+    accepted_by = accepted;
+    accept_op.done = accept_done;
+    close_op.done = closed_done;
+    assert_int_equal(port_listen(rig_port, &any, 1024, &listener), 0);
+    assert_int_equal(port_addr_local(listener, &address), 0);
+    port_accept(rig_port, &accept_op, listener);
+}
+
+void rig_end(void)
+{
+    if (listener != NET_SOCKET_NONE)
+        port_cancel(rig_port, listener);
+    rig_settle();
+    assert_int_equal(stream_fake_open(), 0);
+    assert_int_equal(fake_sockets_open(), 0);
+    assert_int_equal(fake_in_flight(), 0);
+    port_destroy(rig_port);
+    rig_port = NULL;
+}
+
+static size_t client_received(struct conn *conn, const uint8_t *data, size_t size)
+{
+    struct rig_client *client = container_of(conn, struct rig_client, conn);
+
+    assert_int_equal(buffer_append(&client->received, data, size), 0);
+    return size;
+}
+
+static void client_ended(struct conn *conn)
+{
+    container_of(conn, struct rig_client, conn)->ended = true;
+    conn_finish(conn);
+}
+
+static void client_closed(struct conn *conn, int error)
+{
+    struct rig_client *client = container_of(conn, struct rig_client, conn);
+
+    client->closed++;
+    client->error = error;
+}
+
+void rig_connect(struct rig_client *client)
+{
+    static const struct conn_handler handler = {
+        .received = client_received,
+        .ended = client_ended,
+        .closed = client_closed,
+    };
+
+    conn_init(&client->conn, rig_port, &handler);
+    assert_int_equal(conn_connect(&client->conn, &address), 0);
+}
+
+void rig_send(struct rig_client *client, const void *data, size_t size)
+{
+    assert_int_equal(buffer_append(conn_outbox(&client->conn), data, size), 0);
+    conn_flush(&client->conn);
+}
+
+void rig_client_free(struct rig_client *client)
+{
+    assert_int_equal(client->conn.state, CONN_IDLE);
+    buffer_free(&client->received);
+    memset(client, 0, sizeof(*client));
+}
+
+bool rig_received(const struct rig_client *client, const char *text)
+{
+    return buffer_size(&client->received) == strlen(text) &&
+           (*text == '\0' || memcmp(buffer_data(&client->received), text, strlen(text)) == 0);
+}
+
+struct bytes rig_text(const char *text)
+{
+    return (struct bytes){(const uint8_t *)text, strlen(text)};
+}
+
+void rig_worker_say(struct rig_worker *worker, const struct envelope *envelope)
+{
+    assert_int_equal(envelope_encode(stream_outbox(worker->stream), envelope), 0);
+}
+
+static void worker_opened(void *owner)
+{
+    struct rig_worker *worker = owner;
+
+    worker->state = RIG_WORKER_OPEN;
+    if (worker->silent)
+        return;
+    rig_worker_say(worker, &(struct envelope){
+                               .kind = ENVELOPE_HELLO,
+                               .version = worker->version != 0 ? worker->version : ENVELOPE_VERSION,
+                               .token = rig_text(worker->token != NULL ? worker->token : RIG_TOKEN),
+                               .worker = worker->number,
+                               .process_id = 4711 + worker->number,
+                               .text = rig_text("rig"),
+                               .text2 = rig_text("1"),
+                               .types = rig_text("rig")});
+    stream_flush(worker->stream);
+}
+
+static void copy_text(char *out, struct bytes text)
+{
+    assert_true(text.size <= ENVELOPE_TEXT_MAX);
+    memcpy(out, text.data, text.size);
+    out[text.size] = '\0';
+}
+
+static void worker_input(struct rig_worker *worker, const struct envelope *envelope)
+{
+    struct rig_input *input;
+
+    assert_true(worker->count < ARRAY_COUNT(worker->inputs));
+    input = &worker->inputs[(worker->first + worker->count++) % ARRAY_COUNT(worker->inputs)];
+    *input = (struct rig_input){.kind = envelope->kind,
+                                .session = envelope->session,
+                                .epoch = envelope->epoch,
+                                .sequence = envelope->sequence};
+    copy_text(input->text, envelope->text);
+    assert_int_equal(buffer_append(&input->payload, envelope->payload.data, envelope->payload.size),
+                     0);
+    worker->input_bytes += envelope->payload.size;
+}
+
+static void worker_envelope(struct rig_worker *worker, const struct envelope *envelope)
+{
+    switch (envelope->kind) {
+    case ENVELOPE_WELCOME:
+        assert_int_equal(worker->state, RIG_WORKER_OPEN);
+        worker->state = RIG_WORKER_UP;
+        worker->welcome = *envelope;
+        break;
+    case ENVELOPE_REFUSED:
+        copy_text(worker->refused, envelope->text);
+        break;
+    case ENVELOPE_PING:
+        worker->pings++;
+        if (!worker->mute)
+            rig_worker_say(worker,
+                           &(struct envelope){.kind = ENVELOPE_PONG, .serial = envelope->serial});
+        break;
+    default:
+        assert_int_equal(worker->state, RIG_WORKER_UP);
+        worker_input(worker, envelope);
+        break;
+    }
+}
+
+static void worker_batch(void *owner, struct bytes body)
+{
+    struct rig_worker *worker = owner;
+    struct envelope envelope;
+    enum envelope_result result;
+
+    envelope_reader_start(&worker->reader, body);
+    while ((result = envelope_next(&worker->reader, &envelope)) == ENVELOPE_READY)
+        worker_envelope(worker, &envelope);
+    assert_int_equal(result, ENVELOPE_END_OF_BATCH);
+    stream_flush(worker->stream);
+    stream_next(worker->stream);
+}
+
+static void worker_closed(void *owner, int error)
+{
+    struct rig_worker *worker = owner;
+
+    worker->stream = NULL;
+    worker->state = RIG_WORKER_GONE;
+    worker->error = error;
+    envelope_reader_destroy(&worker->reader);
+    for (; worker->count > 0; worker->count--)
+        buffer_free(&worker->inputs[worker->first++ % ARRAY_COUNT(worker->inputs)].payload);
+    worker->first = 0;
+    worker->input_bytes = 0;
+}
+
+void rig_worker_dial(struct rig_worker *worker)
+{
+    static const struct stream_handler handler = {
+        .opened = worker_opened,
+        .batch = worker_batch,
+        .closed = worker_closed,
+    };
+
+    worker->state = RIG_WORKER_DIALLING;
+    assert_int_equal(envelope_reader_create(&worker->reader, ENVELOPE_FROM_GATEWAY), 0);
+    assert_int_equal(
+        stream_dial(&worker->stream, rig_port, RIG_ADDRESS, ENVELOPE_BATCH_MAX, &handler, worker),
+        0);
+}
+
+struct rig_input *rig_worker_next(struct rig_worker *worker)
+{
+    return worker->count == 0 ? NULL : &worker->inputs[worker->first % ARRAY_COUNT(worker->inputs)];
+}
+
+void rig_worker_commit(struct rig_worker *worker, const struct bytes *replies, uint32_t reply_count,
+                       bool end)
+{
+    struct rig_input *input = rig_worker_next(worker);
+
+    assert_non_null(input);
+    rig_worker_say(worker, &(struct envelope){.kind = ENVELOPE_COMMIT,
+                                              .session = input->session,
+                                              .epoch = input->epoch,
+                                              .sequence = input->sequence,
+                                              .effects = reply_count + end});
+    for (uint32_t i = 0; i < reply_count; i++)
+        rig_worker_say(worker, &(struct envelope){.kind = ENVELOPE_REPLY, .payload = replies[i]});
+    if (end)
+        rig_worker_say(worker, &(struct envelope){.kind = ENVELOPE_END});
+    stream_flush(worker->stream);
+    worker->input_bytes -= buffer_size(&input->payload);
+    buffer_free(&input->payload);
+    worker->first = (worker->first + 1) % ARRAY_COUNT(worker->inputs);
+    worker->count--;
+}
+
+void rig_worker_echo(struct rig_worker *worker)
+{
+    struct rig_input *input;
+
+    while ((input = rig_worker_next(worker)) != NULL) {
+        struct bytes payload = {buffer_data(&input->payload), buffer_size(&input->payload)};
+
+        rig_worker_commit(worker, &payload, input->kind == ENVELOPE_FRAME, false);
+    }
+}
+
+void rig_worker_close(struct rig_worker *worker)
+{
+    if (worker->stream != NULL)
+        stream_close(worker->stream);
+}
