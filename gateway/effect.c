@@ -1,10 +1,19 @@
 #include <stdlib.h>
 
 #include "effect.h"
-#include "log.h"
+
+// A timer keeps its record until the actor has handled it, so that what a session has under way is
+// limited as well as what it has set.
+enum effect_timer_state {
+    EFFECT_TIMER_SET,      // in the queue
+    EFFECT_TIMER_FIRED,    // its input is on its way
+    EFFECT_TIMER_SET_ANEW, // on its way, and in the queue again
+    EFFECT_TIMER_DUE_ANEW, // on its way, and due again: waits until the first is handled
+};
 
 struct effect_timer {
     struct timer timer;
+    enum effect_timer_state state;
     struct list of_session;
     struct session *session;
     uint64_t tag;
@@ -30,10 +39,30 @@ static void effect_timer_end(struct effects *effects, struct effect_timer *timer
     free(timer);
 }
 
-static void effect_limit(struct session *session, const char *what)
+static void effect_timer_become(struct effect_timer *timer, enum effect_timer_state next)
 {
-    log_debug("effect", "an actor has more than its %s", what);
-    session_finish(session, REASON_ACTOR_LIMIT);
+    static const unsigned before[] = {
+        [EFFECT_TIMER_SET] = 1U << EFFECT_TIMER_SET | 1U << EFFECT_TIMER_FIRED |
+                             1U << EFFECT_TIMER_SET_ANEW | 1U << EFFECT_TIMER_DUE_ANEW,
+        [EFFECT_TIMER_FIRED] = 1U << EFFECT_TIMER_SET | 1U << EFFECT_TIMER_FIRED |
+                               1U << EFFECT_TIMER_SET_ANEW | 1U << EFFECT_TIMER_DUE_ANEW,
+        [EFFECT_TIMER_SET_ANEW] =
+            1U << EFFECT_TIMER_FIRED | 1U << EFFECT_TIMER_SET_ANEW | 1U << EFFECT_TIMER_DUE_ANEW,
+        [EFFECT_TIMER_DUE_ANEW] = 1U << EFFECT_TIMER_SET_ANEW,
+    };
+
+    CHECK(before[next] & 1U << timer->state);
+    timer->state = next;
+}
+
+static void effect_timer_set(struct effects *effects, struct effect_timer *timer, uint64_t due_ms)
+{
+    struct session *session = timer->session;
+
+    if (timers_set(&effects->timers, &timer->timer, due_ms) != 0) {
+        effect_timer_end(effects, timer);
+        session_abort(session, REASON_OUT_OF_MEMORY);
+    }
 }
 
 static void effect_timer(struct effects *effects, struct session *session,
@@ -43,7 +72,7 @@ static void effect_timer(struct effects *effects, struct session *session,
     struct effect_timer *timer = effect_timer_find(session, effect->tag);
 
     if (timer == NULL && session->timer_count == EFFECT_TIMERS_MAX) {
-        effect_limit(session, "64 timers");
+        session_finish(session, REASON_ACTOR_LIMIT);
         return;
     }
     if (timer == NULL) {
@@ -57,26 +86,39 @@ static void effect_timer(struct effects *effects, struct session *session,
         list_push(&session->timers, &timer->of_session);
         session->timer_count++;
     }
+    effect_timer_become(timer, timer->state == EFFECT_TIMER_SET ? EFFECT_TIMER_SET
+                                                                : EFFECT_TIMER_SET_ANEW);
     timer->every_ms = effect->every_ms;
-    if (timers_set(&effects->timers, &timer->timer, due_ms) != 0) {
+    effect_timer_set(effects, timer, due_ms);
+}
+
+static void effect_cancel(struct effects *effects, struct session *session, uint64_t tag)
+{
+    struct effect_timer *timer = effect_timer_find(session, tag);
+
+    if (timer == NULL)
+        return;
+    if (timer->state == EFFECT_TIMER_SET) {
         effect_timer_end(effects, timer);
-        session_abort(session, REASON_OUT_OF_MEMORY);
+        return;
     }
+    timers_cancel(&effects->timers, &timer->timer);
+    timer->every_ms = 0;
+    effect_timer_become(timer, EFFECT_TIMER_FIRED);
 }
 
 static void effect_join(struct effects *effects, struct session *session, struct bytes name)
 {
-    int error;
+    int error = groups_join(&effects->groups, name, session, &session->memberships);
 
-    if (session->membership_count == EFFECT_GROUPS_MAX) {
-        effect_limit(session, "64 groups");
-        return;
-    }
-    error = groups_join(&effects->groups, name, session, &session->memberships);
-    if (error == 1)
-        session->membership_count++;
-    else if (error < 0)
+    if (error < 0) {
         session_abort(session, error == -ENOMEM ? REASON_OUT_OF_MEMORY : REASON_ACTOR_LIMIT);
+    } else if (error == 1 && session->membership_count == EFFECT_GROUPS_MAX) {
+        (void)groups_leave(&effects->groups, name, &session->memberships);
+        session_finish(session, REASON_ACTOR_LIMIT);
+    } else if (error == 1) {
+        session->membership_count++;
+    }
 }
 
 static void effect_send(struct effects *effects, const struct envelope *effect)
@@ -94,13 +136,9 @@ static void effect_publish(struct effects *effects, const struct envelope *effec
     struct membership *membership = groups_first(&effects->groups, effect->text);
     struct frame_wire wire;
 
-    if (membership == NULL)
+    if (membership == NULL ||
+        frame_encode(&effects->config.sessions->codec, effect->payload, &wire) != 0)
         return;
-    if (frame_encode(&effects->config.sessions->codec, effect->payload, &wire) != 0) {
-        log_warn("effect", "a publish of %zu bytes does not fit the clients' frames",
-                 effect->payload.size);
-        return;
-    }
     while (membership != NULL) {
         struct session *session = membership->member;
 
@@ -108,6 +146,26 @@ static void effect_publish(struct effects *effects, const struct envelope *effec
         if (session->id != effect->session)
             session_reply_wire(session, &wire);
     }
+}
+
+// A frame for others. One that the clients' codec cannot carry is the sender's fault, and costs
+// only the sender.
+static void effect_to_others(struct effects *effects, struct session *session,
+                             const struct envelope *effect)
+{
+    struct frame_wire wire;
+
+    if (frame_encode(&effects->config.sessions->codec, effect->payload, &wire) != 0) {
+        session_finish(session, REASON_BAD_REPLY);
+        return;
+    }
+    if (effect->kind == ENVELOPE_PUBLISH)
+        effect_publish(effects, effect);
+    else if (session_table_owns(effects->config.table, effect->session))
+        effect_send(effects, effect);
+    if (effect->kind == ENVELOPE_PUBLISH ||
+        !session_table_owns(effects->config.table, effect->session))
+        effects->config.elsewhere(effects->config.owner, effect);
 }
 
 void effects_init(struct effects *effects, const struct effects_config *config)
@@ -123,8 +181,6 @@ void effects_fini(struct effects *effects)
 
 void effects_apply(struct effects *effects, struct session *session, const struct envelope *effect)
 {
-    struct effect_timer *timer;
-
     switch (effect->kind) {
     case ENVELOPE_REPLY:
         session_reply(session, effect->payload);
@@ -137,10 +193,8 @@ void effects_apply(struct effects *effects, struct session *session, const struc
         session_finish(session, REASON_ACTOR_CLOSED);
         break;
     case ENVELOPE_SEND:
-        if (session_table_owns(effects->config.table, effect->session))
-            effect_send(effects, effect);
-        else
-            effects->config.elsewhere(effects->config.owner, effect);
+    case ENVELOPE_PUBLISH:
+        effect_to_others(effects, session, effect);
         break;
     case ENVELOPE_JOIN:
         effect_join(effects, session, effect->text);
@@ -149,17 +203,11 @@ void effects_apply(struct effects *effects, struct session *session, const struc
         session->membership_count -=
             groups_leave(&effects->groups, effect->text, &session->memberships);
         break;
-    case ENVELOPE_PUBLISH:
-        effect_publish(effects, effect);
-        effects->config.elsewhere(effects->config.owner, effect);
-        break;
     case ENVELOPE_TIMER:
         effect_timer(effects, session, effect);
         break;
     case ENVELOPE_CANCEL:
-        timer = effect_timer_find(session, effect->tag);
-        if (timer != NULL)
-            effect_timer_end(effects, timer);
+        effect_cancel(effects, session, effect->tag);
         break;
     default:
         CHECK(!"an effect");
@@ -182,34 +230,51 @@ uint64_t effects_next_ms(const struct effects *effects)
 bool effects_fire(struct effects *effects, uint64_t now_ms, struct session **out_session,
                   uint64_t *out_tag)
 {
-    struct timer *due = timers_pop(&effects->timers, now_ms);
-    struct effect_timer *timer;
+    struct timer *due;
 
-    if (due == NULL)
-        return false;
-    timer = container_of(due, struct effect_timer, timer);
-    *out_session = timer->session;
-    *out_tag = timer->tag;
-    if (timer->every_ms == 0)
-        effect_timer_end(effects, timer);
-    return true;
+    while ((due = timers_pop(&effects->timers, now_ms)) != NULL) {
+        struct effect_timer *timer = container_of(due, struct effect_timer, timer);
+
+        if (timer->state == EFFECT_TIMER_SET_ANEW) {
+            effect_timer_become(timer, EFFECT_TIMER_DUE_ANEW);
+            continue;
+        }
+        effect_timer_become(timer, EFFECT_TIMER_FIRED);
+        *out_session = timer->session;
+        *out_tag = timer->tag;
+        return true;
+    }
+    return false;
+}
+
+// On its beat, but beats that were missed are not made up for.
+static uint64_t effect_timer_beat(const struct effect_timer *timer, uint64_t now_ms)
+{
+    uint64_t due_ms = timer->timer.due_ms + timer->every_ms;
+
+    if (due_ms < now_ms)
+        due_ms += (now_ms - due_ms + timer->every_ms - 1) / timer->every_ms * timer->every_ms;
+    return due_ms;
 }
 
 void effects_fired(struct effects *effects, struct session *session, uint64_t tag)
 {
     struct effect_timer *timer = effect_timer_find(session, tag);
-    uint64_t now_ms = effects->config.sessions->now_ms();
     uint64_t due_ms;
 
-    // It may have been cancelled or set anew by the turn itself.
-    if (timer == NULL || timer->every_ms == 0 || timer_is_set(&timer->timer))
+    // When there was no memory to set it anew, it is no more, and the session is ending.
+    if (timer == NULL || timer->state == EFFECT_TIMER_SET)
         return;
-    // On its beat, but beats that were missed are not made up for.
-    due_ms = timer->timer.due_ms + timer->every_ms;
-    if (due_ms < now_ms)
-        due_ms += (now_ms - due_ms + timer->every_ms - 1) / timer->every_ms * timer->every_ms;
-    if (timers_set(&effects->timers, &timer->timer, due_ms) != 0)
-        session_abort(session, REASON_OUT_OF_MEMORY);
+    if (timer->state == EFFECT_TIMER_FIRED && timer->every_ms == 0) {
+        effect_timer_end(effects, timer);
+        return;
+    }
+    due_ms = timer->timer.due_ms;
+    if (timer->state == EFFECT_TIMER_FIRED)
+        due_ms = effect_timer_beat(timer, effects->config.sessions->now_ms());
+    effect_timer_become(timer, EFFECT_TIMER_SET);
+    if (!timer_is_set(&timer->timer))
+        effect_timer_set(effects, timer, due_ms);
 }
 
 void effects_forget(struct effects *effects, struct session *session)

@@ -19,7 +19,7 @@
 #include "timer.h"
 
 enum {
-    EFFECT_TIMERS_MAX = 64, // of one actor
+    EFFECT_TIMERS_MAX = 64, // of one actor: set, or fired and not yet handled
     EFFECT_GROUPS_MAX = 64, // of one actor
 };
 
@@ -48,11 +48,12 @@ void effects_arrive(struct effects *effects, const struct envelope *effect);
 // When the next timer is due; TIMER_NEVER if there is none.
 uint64_t effects_next_ms(const struct effects *effects);
 
-// A timer that is due: whose, and its tag. False: none. One that repeats waits for effects_fired().
+// A timer that is due: whose, and its tag. False: none. Until effects_fired() it does not fire
+// again, whatever it is set to meanwhile.
 bool effects_fire(struct effects *effects, uint64_t now_ms, struct session **out_session,
                   uint64_t *out_tag);
 
-// The actor has handled that timer.
+// The actor has handled what effects_fire() gave; after the effects of that turn.
 void effects_fired(struct effects *effects, struct session *session, uint64_t tag);
 
 void effects_forget(struct effects *effects, struct session *session);

@@ -35,7 +35,7 @@ struct router_counts {
     uint64_t links_up;
     uint64_t links_lost;
     uint64_t commits;
-    uint64_t replayed; // inputs delivered again
+    uint64_t replayed; // inputs delivered again, without those of timers
     uint64_t poisoned; // sessions
 };
 

@@ -83,16 +83,33 @@ static void shard_mail_arrived(struct port_op *op)
     port_post(mail->from->port, op);
 }
 
+static size_t shard_mail_size(const struct envelope *effect)
+{
+    return sizeof(struct shard_mail) + effect->text.size + effect->payload.size;
+}
+
+static void shard_mail_drop(struct shard *from, const char *why)
+{
+    if (from->mail_dropped++ == 0)
+        log_warn("shard", "shard %u drops what its actors say to clients of others: %s",
+                 (unsigned)from->index, why);
+}
+
+// Whether an effect may go to so many shards. One larger than the limit may travel alone.
+static bool shard_mail_room(const struct shard *from, const struct envelope *effect, uint32_t count)
+{
+    return from->mail_bytes == 0 ||
+           from->mail_bytes + (uint64_t)count * shard_mail_size(effect) <= SHARD_MAIL_MAX;
+}
+
 static void shard_mail(struct shard *from, struct shard *to, const struct envelope *effect)
 {
-    size_t size = sizeof(struct shard_mail) + effect->text.size + effect->payload.size;
-    struct shard_mail *mail = from->mail_bytes + size > SHARD_MAIL_MAX ? NULL : calloc(1, size);
+    size_t size = shard_mail_size(effect);
+    struct shard_mail *mail = calloc(1, size);
     uint8_t *at;
 
     if (mail == NULL) {
-        if (from->mail_dropped++ == 0)
-            log_warn("shard", "dropping what is meant for shard %u: it does not keep up",
-                     (unsigned)to->index);
+        shard_mail_drop(from, "out of memory");
         return;
     }
     mail->from = from;
@@ -116,16 +133,18 @@ static void shard_elsewhere(void *owner, const struct envelope *effect)
 {
     struct shard *shard = owner;
     const struct shard_group *group = shard->group;
+    bool is_send = effect->kind == ENVELOPE_SEND;
+    uint32_t only = session_table_shard(effect->session); // of a send
 
-    if (effect->kind == ENVELOPE_SEND) {
-        uint32_t to = session_table_shard(effect->session);
-
-        if (to < group->count)
-            shard_mail(shard, &group->shards[to], effect);
+    if (is_send && only >= group->count) // an id that never was one
+        return;
+    // To all or to none of them.
+    if (!shard_mail_room(shard, effect, is_send ? 1 : group->count - 1)) {
+        shard_mail_drop(shard, "they do not keep up");
         return;
     }
     for (uint32_t i = 0; i < group->count; i++) {
-        if (i != shard->index)
+        if (is_send ? i == only : i != shard->index)
             shard_mail(shard, &group->shards[i], effect);
     }
 }
@@ -381,6 +400,7 @@ void shard_fini(struct shard *shard)
 {
     if (shard->port == NULL)
         return;
+    router_fini(&shard->router);
     session_table_fini(&shard->table);
     port_destroy(shard->port);
     shard->port = NULL;

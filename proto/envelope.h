@@ -19,6 +19,7 @@
 enum {
     ENVELOPE_VERSION = 1,                  // of the protocol; both sides must say the same
     ENVELOPE_TEXT_MAX = 255,               // bytes of any string
+    ENVELOPE_GROUP_MAX = 64,               // bytes of a group's name, 1 at least
     ENVELOPE_EFFECTS_MAX = 256,            // effects of one commit
     ENVELOPE_BATCH_MAX = 32 * 1024 * 1024, // bytes of a batch: above any frame and its envelope
 };
@@ -49,18 +50,19 @@ enum envelope_kind {
     ENVELOPE_CLOSE = 36,   // session epoch sequence now reason: the client is gone, the last input
     ENVELOPE_PING = 37,    // serial
     ENVELOPE_DRAIN = 38,   // no new sessions will come; leave when the last one is closed
-    ENVELOPE_FIRED = 40,   // session epoch sequence now tag: a timer of the actor's
     ENVELOPE_RESTORE = 39, // session epoch sequence state_version payload: take over an actor that
                            // has committed so many inputs; its next input follows
+    ENVELOPE_FIRED = 40,   // session epoch sequence now tag: a timer of the actor's
 };
 
 // Fields not named for the kind above are zero after decoding and ignored by encoding.
 struct envelope {
     enum envelope_kind kind;
     uint32_t epoch;         // number of the session's binding to a worker
-    uint64_t session;       // the gateway's id, opaque to the worker
+    uint64_t session;       // the gateway's id, opaque to the worker; SEND: to whom; PUBLISH: to
+                            // whom not
     uint64_t sequence;      // of the input within its session: 1, 2, 3 ...; the same in a replay
-    uint64_t now_ms;        // OPEN, FRAME, CLOSE: since 1970, when it came in; the same in a replay
+    uint64_t now_ms;        // of an input: since 1970, when it came in; the same in a replay
     uint64_t seed;          // WELCOME: of what actors call random; the same on all links of a node
     uint32_t effects;       // COMMIT: how many effect envelopes belong to it
     uint32_t version;       // HELLO, WELCOME
@@ -75,11 +77,12 @@ struct envelope {
     uint32_t every_ms;      // TIMER: and so often after that; 0 = once
     uint64_t serial;        // PING, PONG
     struct bytes token;     // HELLO: proves that both belong to one node; binary, 64 bytes at most
-    struct bytes text;      // HELLO app; OPEN peer; CLOSE reason; REFUSED why; printable UTF-8
+    struct bytes text;      // HELLO app; OPEN peer; CLOSE reason; REFUSED why; JOIN, LEAVE, PUBLISH
+                            // group; printable UTF-8
     struct bytes text2;     // HELLO app_version
     struct bytes types;     // HELLO: actor types, separated by a blank
     struct bytes prefix;    // FRAME when encoding: before payload, in its field; decoded: empty
-    struct bytes payload;   // FRAME, REPLY, STATE, RESTORE
+    struct bytes payload;   // FRAME, REPLY, STATE, RESTORE, SEND, PUBLISH
 };
 
 // Appends one envelope. 0, -ENOMEM, or -EINVAL for a field out of its range, a text that is not

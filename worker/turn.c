@@ -6,7 +6,6 @@
 
 enum {
     TURN_KEEP_BYTES = 64 * 1024,
-    TURN_GROUP_MAX = 64,                         // bytes of a group's name
     TURN_EFFECTS_MAX = ENVELOPE_EFFECTS_MAX - 1, // of the callbacks: one is for the state
 };
 
@@ -98,8 +97,6 @@ int troupe_send(struct troupe_turn *turn, uint64_t session, const void *data, si
 static int turn_add_group(struct troupe_turn *turn, const char *group, struct envelope *effect)
 {
     effect->text = (struct bytes){(const uint8_t *)group, strlen(group)};
-    if (effect->text.size == 0 || effect->text.size > TURN_GROUP_MAX)
-        return -EINVAL;
     return turn_add(turn, effect);
 }
 

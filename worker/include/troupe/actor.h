@@ -59,7 +59,8 @@ struct troupe_actor {
     void (*frame)(struct troupe_turn *turn, void *state, const void *data, size_t size);
     void (*timer)(struct troupe_turn *turn, void *state,
                   uint64_t tag); // one that the actor has set
-    void (*close)(struct troupe_turn *turn, void *state, const char *reason); // replies are dropped
+    void (*close)(struct troupe_turn *turn, void *state,
+                  const char *reason); // the last turn: only what it sends and publishes counts
 
     // The state travels as the bytes of the struct: no pointers in it, and no gaps that are not
     // zero.
@@ -85,7 +86,8 @@ struct troupe_actor {
 int troupe_reply(struct troupe_turn *turn, const void *data, size_t size);
 
 // The same to another session's client, if that is still there. Frames of one actor to one client
-// keep their order.
+// keep their order. One that the clients' framing cannot carry (a line with a line end in it) closes
+// the sender's session, not the other's; so it is with troupe_publish().
 int troupe_send(struct troupe_turn *turn, uint64_t session, const void *data, size_t size);
 
 // Groups are sets of clients, by name (1 to 64 bytes of printable text), in the gateway: an actor
@@ -103,8 +105,9 @@ int troupe_publish(struct troupe_turn *turn, const char *group, uint64_t except,
 // Calls the actor's timer callback with the tag after so many milliseconds, and then every so many
 // (0 = once). The same tag again replaces the timer. Timers live in the gateway: they fire once, on
 // time, also when the worker that set them is long gone. A repeating one whose turn is late does
-// not make up for the beats it missed. An actor may have 64; one that sets more is closed. 0 and
-// the errors of troupe_reply().
+// not make up for the beats it missed. One that was set anew while its last firing waits for its
+// turn fires after that. An actor may have 64, those included that have fired and wait for their
+// turn; one that sets more is closed. 0 and the errors of troupe_reply().
 int troupe_after(struct troupe_turn *turn, uint64_t tag, uint32_t after_ms, uint32_t every_ms);
 
 // A timer that has fired already may still be on its way.
