@@ -10,13 +10,14 @@ enum {
     WIRE_NUMBER_MAX = 9, // bytes of an integer: its type and 8
     WIRE_HEAD_MAX = 5,   // bytes before a string or binary: its type and 4
     WIRE_FRONT = 2,      // bytes of the array's head and the kind
-    // The longest with a payload is PUBLISH: a group, a number and the payload's head. FRAME and
-    // RESTORE have four numbers.
-    WIRE_PAYLOAD_OVERHEAD = WIRE_FRONT + WIRE_NUMBER_MAX + 2 * WIRE_HEAD_MAX + ENVELOPE_GROUP_MAX,
+    // FRAME and RESTORE: four numbers and the payload's head.
+    WIRE_FRAME_OVERHEAD = WIRE_FRONT + 4 * WIRE_NUMBER_MAX + WIRE_HEAD_MAX,
+    // The longest with a payload is PUBLISH: a group, a number and the payload's head.
+    WIRE_PUBLISH_OVERHEAD = WIRE_FRONT + WIRE_NUMBER_MAX + 2 * WIRE_HEAD_MAX + ENVELOPE_GROUP_MAX,
     // The longest of all others is HELLO: three numbers, a token and three texts.
     WIRE_HELLO_MAX =
         WIRE_FRONT + 3 * WIRE_NUMBER_MAX + 4 * WIRE_HEAD_MAX + TOKEN_MAX + 3 * ENVELOPE_TEXT_MAX,
-    PAYLOAD_MAX = ENVELOPE_BATCH_MAX - WIRE_PAYLOAD_OVERHEAD,
+    PAYLOAD_MAX = ENVELOPE_BATCH_MAX - WIRE_FRAME_OVERHEAD,
     ZONE_BYTES = 1024, // more than the objects of one envelope take: never a second chunk
 };
 
@@ -38,7 +39,7 @@ struct field {
 // clang-format off
 enum field_name {
     SESSION, EPOCH, SEQUENCE, NOW, SEED, EFFECTS, VERSION, STATE_VERSION, WORKER, PROCESS_ID, SHARD, SHARDS, FRAME_MAX,
-    SERIAL, TAG, AFTER, EVERY, TOKEN, TEXT, TEXT2, TYPES, GROUP, PAYLOAD
+    SERIAL, TAG, AFTER, EVERY, TOKEN, TEXT, TEXT2, TYPES, GROUP, PAYLOAD, PUBLISHED
 };
 
 // The whole protocol stands in these two tables; encoding and decoding follow them.
@@ -66,6 +67,7 @@ static const struct field fields[] = {
     [TYPES]      = {FIELD_TEXT, offsetof(struct envelope, types), 0, ENVELOPE_TEXT_MAX},
     [GROUP]      = {FIELD_TEXT, offsetof(struct envelope, text), 1, ENVELOPE_GROUP_MAX},
     [PAYLOAD]    = {FIELD_PAYLOAD, offsetof(struct envelope, payload), 0, PAYLOAD_MAX},
+    [PUBLISHED]  = {FIELD_PAYLOAD, offsetof(struct envelope, payload), 0, ENVELOPE_BATCH_MAX - WIRE_PUBLISH_OVERHEAD},
 };
 
 static const struct form {
@@ -87,7 +89,7 @@ static const struct form {
     [ENVELOPE_SEND]    = {"send",    ENVELOPE_FROM_WORKER,  true,  2, {SESSION, PAYLOAD}},
     [ENVELOPE_JOIN]    = {"join",    ENVELOPE_FROM_WORKER,  true,  1, {GROUP}},
     [ENVELOPE_LEAVE]   = {"leave",   ENVELOPE_FROM_WORKER,  true,  1, {GROUP}},
-    [ENVELOPE_PUBLISH] = {"publish", ENVELOPE_FROM_WORKER,  true,  3, {GROUP, SESSION, PAYLOAD}},
+    [ENVELOPE_PUBLISH] = {"publish", ENVELOPE_FROM_WORKER,  true,  3, {GROUP, SESSION, PUBLISHED}},
     [ENVELOPE_TIMER]   = {"timer",   ENVELOPE_FROM_WORKER,  true,  3, {TAG, AFTER, EVERY}},
     [ENVELOPE_CANCEL]  = {"cancel",  ENVELOPE_FROM_WORKER,  true,  1, {TAG}},
     [ENVELOPE_WELCOME] = {"welcome", ENVELOPE_FROM_GATEWAY, false, 5,
@@ -435,8 +437,8 @@ size_t envelope_size_max(size_t payload_size)
 {
     if (payload_size > PAYLOAD_MAX)
         return ENVELOPE_BATCH_MAX; // no envelope carries that much
-    return payload_size + WIRE_PAYLOAD_OVERHEAD > WIRE_HELLO_MAX
-               ? payload_size + WIRE_PAYLOAD_OVERHEAD
+    return payload_size + WIRE_PUBLISH_OVERHEAD > WIRE_HELLO_MAX
+               ? payload_size + WIRE_PUBLISH_OVERHEAD
                : WIRE_HELLO_MAX;
 }
 
