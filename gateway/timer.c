@@ -92,7 +92,7 @@ struct timer *timers_pop(struct timers *timers, uint64_t now_ms)
 {
     struct timer *timer;
 
-    if (timers_next_ms(timers) > now_ms)
+    if (timers->count == 0 || timers->heap[1]->due_ms > now_ms)
         return NULL;
     timer = timers->heap[1];
     timers_cancel(timers, timer);
