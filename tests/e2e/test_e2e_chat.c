@@ -188,8 +188,7 @@ static void everybody_hears_everybody(bool kill)
     peer_drop(&peers[5]);
     for (size_t i = 0; i < PEERS - 1; i++)
         peer_finish(&peers[i]);
-    pool_wait_whole(&pool);
-    (void)pool_stop(&pool);
+    live_stop(&live);
 }
 
 static void chat_everybody_hears_everybody_in_order(void **state)
@@ -230,8 +229,7 @@ static void chat_members_leave(void **state)
     for (size_t i = 0; i < PEERS; i++)
         assert_int_equal(count(&peers[i], "third"), i == 2 || i == 0); // 0: "ok say other third;"
     finish_all();
-    pool_wait_whole(&pool);
-    (void)pool_stop(&pool);
+    live_stop(&live);
 }
 
 static void chat_sends_reach_other_shards_in_order(void **state)
@@ -269,8 +267,7 @@ static void chat_sends_reach_other_shards_in_order(void **state)
     peer_finish(&peers[0]);
     for (size_t i = 2; i < PEERS; i++)
         peer_finish(&peers[i]);
-    pool_wait_whole(&pool);
-    (void)pool_stop(&pool);
+    live_stop(&live);
 }
 
 // All fire once, though every worker that set them is killed before most of them are due.
@@ -318,8 +315,7 @@ static void timer_outlives_its_worker(void **state)
         assert_int_equal(count(&peers[i], "fired "), fired - 1);
     }
     finish_all();
-    pool_wait_whole(&pool);
-    (void)pool_stop(&pool);
+    live_stop(&live);
 }
 
 // One client library for many: each is a member once it has had its answer.
@@ -394,8 +390,7 @@ static void chat_publish_reaches_500_members(void **state)
     assert_int_equal(heard, 11 * MEMBERS);
     client_destroy(client);
     peer_finish(&peers[0]);
-    pool_wait_whole(&pool);
-    (void)pool_stop(&pool);
+    live_stop(&live);
 }
 
 static void chat_slow_member_is_closed_and_others_hear_all(void **state)
@@ -426,7 +421,7 @@ static void chat_slow_member_is_closed_and_others_hear_all(void **state)
         peer_finish(&peers[i]);
     }
     assert_int_equal(pool_count(live.log_path, "slow client"), 1);
-    (void)pool_stop(&pool);
+    live_stop(&live);
 }
 
 int main(int argc, char **argv)
