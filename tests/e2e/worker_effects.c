@@ -5,16 +5,17 @@
 //                                             counts the firings of this actor
 //   join GROUP, leave GROUP, say GROUP TEXT   the speaker hears itself, too
 //   flood GROUP COUNT BYTES                   so many publishes in one turn
-//   id                                        answers "id SESSION;"
+//   id, pid                                   answers "id SESSION;", "pid PROCESS;" as well
 //   send SESSION TEXT
 //
 // Each is answered "ok LINE;", anything else goes back as it came.
 #include <inttypes.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
 #include <troupe/actor.h>
+
+#include "os.h"
 
 enum { LINE_MAX_BYTES = 256, FLOOD_MAX_BYTES = 32 * 1024 };
 
@@ -83,6 +84,11 @@ static bool do_sends(struct troupe_turn *turn, const char *line)
     if (strcmp(line, "id") == 0) {
         snprintf(text, sizeof(text), "%" PRIu64, troupe_session(turn));
         answer(turn, "id", text);
+        return true;
+    }
+    if (strcmp(line, "pid") == 0) {
+        snprintf(text, sizeof(text), "%" PRIu64, os_process_id());
+        answer(turn, "pid", text);
         return true;
     }
     if (sscanf(line, "send %" SCNu64 " %n", &session, &at) != 1 || at == 0)
