@@ -98,6 +98,18 @@ static void ask(struct peer *peer, const char *line)
     say(peer, line, wanted);
 }
 
+static void wait_count(struct peer *peer, const char *text, uint32_t wanted)
+{
+    uint64_t deadline = os_now_ms() + PEER_DEADLINE_MS;
+
+    while (count(peer, text) < wanted) {
+        if (os_now_ms() >= deadline)
+            fail_msg("'%s' came %u of %u times", text, (unsigned)count(peer, text),
+                     (unsigned)wanted);
+        poll_all(20);
+    }
+}
+
 static void open_all(void)
 {
     for (size_t i = 0; i < PEERS; i++)
@@ -274,7 +286,9 @@ static void chat_sends_reach_other_shards_in_order(void **state)
     }
     for (unsigned k = 0; k < LINES; k++) {
         for (size_t i = 0; i < PEERS; i++) {
-            snprintf(line, sizeof line, "send %llu from: <%u>", ids[(i + 1) % PEERS], k);
+            // The speaker's own answer has its number, the listener's has another.
+            snprintf(line, sizeof line, "send %llu s%u: <%u>", ids[(i + 1) % PEERS], (unsigned)i,
+                     k);
             peer_send_text(&peers[i], line);
         }
         if (k == LINES / 2)
@@ -282,9 +296,13 @@ static void chat_sends_reach_other_shards_in_order(void **state)
         poll_all(0);
     }
     for (size_t i = 0; i < PEERS; i++) {
-        snprintf(line, sizeof line, "from: <%u>", LINES - 1);
-        while (heard_in_order(&peers[i], "from") < LINES)
-            poll_all(20);
+        struct peer *listener = &peers[(i + 1) % PEERS];
+
+        snprintf(line, sizeof line, "s%u: <", (unsigned)i);
+        wait_count(listener, line, LINES);
+        assert_int_equal(count(listener, line), LINES);
+        line[2] = '\0';
+        assert_int_equal(heard_in_order(listener, line), LINES);
     }
     // To one that is gone: nobody's error.
     peer_finish(&peers[1]);
@@ -320,8 +338,7 @@ static void timer_outlives_its_worker(void **state)
             snprintf(line, sizeof line, "fired %u ", tag);
             wait_text(&peers[i], 0, line);
         }
-        while (count(&peers[i], "fired 77 ") < BEATS)
-            poll_all(20);
+        wait_count(&peers[i], "fired 77 ", BEATS);
         ask(&peers[i], "cancel 77");
         ask(&peers[i], "once 100 3000"); // behind all that could still come
     }
