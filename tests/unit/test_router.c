@@ -379,6 +379,22 @@ static void router_close_waits_for_room(void **state)
     assert_int_equal(rig_table.used, 1);
 }
 
+static void router_chosen_client_that_goes_is_never_opened(void **state)
+{
+    (void)state;
+    dial(0);
+    connect(0);
+    echo(0);
+    send_size(0, LINK_WINDOW_BYTES + 1);
+    connect(1); // the window has no room for its OPEN
+    conn_half_close(&clients[1].conn);
+    rig_settle();
+    assert_int_equal(clients[1].closed, 1);
+    assert_int_equal(rig_table.used, 1);
+    commit(0);
+    takes_nothing(0);
+}
+
 static void router_session_that_waits_for_room_outlives_no_link(void **state)
 {
     (void)state;
@@ -513,6 +529,7 @@ int main(void)
         CASE(router_actor_ends_its_session_after_its_replies),
         CASE(router_client_that_closes_gets_what_was_replied_before_close),
         CASE(router_close_waits_for_room),
+        CASE(router_chosen_client_that_goes_is_never_opened),
         CASE(router_session_that_waits_for_room_outlives_no_link),
         CASE(router_impossible_reply_costs_the_session),
         CASE(router_hung_worker_is_reported),
