@@ -58,7 +58,13 @@ struct rig_input {
     char text[ENVELOPE_TEXT_MAX + 1];
 };
 
-enum rig_worker_state { RIG_WORKER_DIALLING, RIG_WORKER_OPEN, RIG_WORKER_UP, RIG_WORKER_GONE };
+enum rig_worker_state {
+    RIG_WORKER_DIALLING,
+    RIG_WORKER_OPEN,
+    RIG_WORKER_UP,
+    RIG_WORKER_DEAF, // set by a test that is done with it: what comes is dropped
+    RIG_WORKER_GONE,
+};
 
 // A worker. Zero it, and set what it is to do otherwise.
 struct rig_worker {
