@@ -164,6 +164,24 @@ static void deadletter_damaged_lines_are_skipped(void **unused)
     }
 }
 
+static void deadletter_text_that_is_too_long_is_damaged(void **unused)
+{
+    for (int size = DEADLETTER_TEXT_MAX; size <= DEADLETTER_TEXT_MAX + 1; size++) {
+        struct deadletter_reader reader;
+        struct deadletter letter;
+        char line[1024];
+
+        (void)unused;
+        snprintf(line, sizeof(line),
+                 "1 2026-01-31T12:00:00.123Z session=1 sequence=1 kind=open size=0 app=\"%0*d\" "
+                 "peer=\"\" why=\"\" payload=\n",
+                 size, 0);
+        deadletter_reader_init(&reader, (uint8_t *)line, strlen(line));
+        assert_int_equal(deadletter_next(&reader, &letter),
+                         size == DEADLETTER_TEXT_MAX ? DEADLETTER_READY : DEADLETTER_DAMAGED);
+    }
+}
+
 static void deadletter_line_cut_anywhere_is_damaged(void **unused)
 {
     (void)unused;
@@ -428,6 +446,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(deadletter_record_is_one_line_of_text),
         cmocka_unit_test(deadletter_damaged_lines_are_skipped),
+        cmocka_unit_test(deadletter_text_that_is_too_long_is_damaged),
         cmocka_unit_test(deadletter_line_cut_anywhere_is_damaged),
         cmocka_unit_test(deadletter_fields_that_are_wrong_are_not_written),
         cmocka_unit_test(deadletter_long_payload_is_cut_to_the_room),
