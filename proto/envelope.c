@@ -36,8 +36,8 @@ struct field {
 
 // clang-format off
 enum field_name {
-    SESSION, EPOCH, SEQUENCE, NOW, SEED, EFFECTS, VERSION, STATE_VERSION, WORKER, PROCESS_ID, SHARD, SHARDS, FRAME_MAX,
-    SERIAL, TOKEN, TEXT, TEXT2, TYPES, PAYLOAD
+    SESSION, EPOCH, SEQUENCE, NOW, SEED, EFFECTS, VERSION, STATE_VERSION, WORKER, PROCESS_ID, SHARD,
+    SHARDS, FRAME_MAX, SERIAL, TOKEN, TEXT, TEXT2, TYPES, PAYLOAD
 };
 
 // The whole protocol stands in these two tables; encoding and decoding follow them.
