@@ -210,16 +210,49 @@ static void copy_text(char *out, struct bytes text)
     out[text.size] = '\0';
 }
 
+// Where the next input comes.
+static struct rig_input *worker_tail(struct rig_worker *worker)
+{
+    assert_true(worker->count < ARRAY_COUNT(worker->inputs));
+    return &worker->inputs[(worker->first + worker->count) % ARRAY_COUNT(worker->inputs)];
+}
+
+// Its input must follow.
+static void worker_restore(struct rig_worker *worker, const struct envelope *envelope)
+{
+    struct rig_input *input = worker_tail(worker);
+
+    assert_false(worker->restoring);
+    assert_true(envelope->sequence > 0);
+    worker->restoring = true;
+    *input = (struct rig_input){.session = envelope->session,
+                                .epoch = envelope->epoch,
+                                .sequence = envelope->sequence,
+                                .restored = true,
+                                .state_version = envelope->state_version};
+    assert_int_equal(buffer_append(&input->state, envelope->payload.data, envelope->payload.size),
+                     0);
+}
+
 static void worker_input(struct rig_worker *worker, const struct envelope *envelope)
 {
-    struct rig_input *input;
+    struct rig_input *input = worker_tail(worker);
 
-    assert_true(worker->count < ARRAY_COUNT(worker->inputs));
-    input = &worker->inputs[(worker->first + worker->count++) % ARRAY_COUNT(worker->inputs)];
-    *input = (struct rig_input){.kind = envelope->kind,
-                                .session = envelope->session,
-                                .epoch = envelope->epoch,
-                                .sequence = envelope->sequence};
+    if (worker->restoring) {
+        assert_true(envelope->session == input->session);
+        assert_int_equal(envelope->epoch, input->epoch);
+        assert_int_equal(envelope->sequence, input->sequence + 1);
+        assert_int_not_equal(envelope->kind, ENVELOPE_OPEN);
+        worker->restoring = false;
+    } else {
+        *input = (struct rig_input){.restored = false};
+    }
+    worker->count++;
+    input->kind = envelope->kind;
+    input->session = envelope->session;
+    input->epoch = envelope->epoch;
+    input->sequence = envelope->sequence;
+    input->now_ms = envelope->now_ms;
     copy_text(input->text, envelope->text);
     assert_int_equal(buffer_append(&input->payload, envelope->payload.data, envelope->payload.size),
                      0);
@@ -243,6 +276,13 @@ static void worker_envelope(struct rig_worker *worker, const struct envelope *en
             rig_worker_say(worker,
                            &(struct envelope){.kind = ENVELOPE_PONG, .serial = envelope->serial});
         break;
+    case ENVELOPE_DRAIN:
+        worker->drains++;
+        break;
+    case ENVELOPE_RESTORE:
+        assert_int_equal(worker->state, RIG_WORKER_UP);
+        worker_restore(worker, envelope);
+        break;
     default:
         assert_int_equal(worker->state, RIG_WORKER_UP);
         worker_input(worker, envelope);
@@ -264,8 +304,25 @@ static void worker_batch(void *owner, struct bytes body)
     while ((result = envelope_next(&worker->reader, &envelope)) == ENVELOPE_READY)
         worker_envelope(worker, &envelope);
     assert_int_equal(result, ENVELOPE_END_OF_BATCH);
+    assert_false(worker->restoring);
     stream_flush(worker->stream);
     stream_next(worker->stream);
+}
+
+struct rig_input *rig_worker_next(struct rig_worker *worker)
+{
+    return worker->count == 0 ? NULL : &worker->inputs[worker->first % ARRAY_COUNT(worker->inputs)];
+}
+
+static void worker_pop(struct rig_worker *worker)
+{
+    struct rig_input *input = rig_worker_next(worker);
+
+    worker->input_bytes -= buffer_size(&input->payload);
+    buffer_free(&input->payload);
+    buffer_free(&input->state);
+    worker->first = (worker->first + 1) % ARRAY_COUNT(worker->inputs);
+    worker->count--;
 }
 
 static void worker_closed(void *owner, int error)
@@ -276,10 +333,9 @@ static void worker_closed(void *owner, int error)
     worker->state = RIG_WORKER_GONE;
     worker->error = error;
     envelope_reader_destroy(&worker->reader);
-    for (; worker->count > 0; worker->count--)
-        buffer_free(&worker->inputs[worker->first++ % ARRAY_COUNT(worker->inputs)].payload);
+    while (worker->count > 0)
+        worker_pop(worker);
     worker->first = 0;
-    worker->input_bytes = 0;
 }
 
 void rig_worker_dial(struct rig_worker *worker)
@@ -291,19 +347,16 @@ void rig_worker_dial(struct rig_worker *worker)
     };
 
     worker->state = RIG_WORKER_DIALLING;
+    worker->drains = 0;
     assert_int_equal(envelope_reader_create(&worker->reader, ENVELOPE_FROM_GATEWAY), 0);
     assert_int_equal(
         stream_dial(&worker->stream, rig_port, RIG_ADDRESS, ENVELOPE_BATCH_MAX, &handler, worker),
         0);
 }
 
-struct rig_input *rig_worker_next(struct rig_worker *worker)
-{
-    return worker->count == 0 ? NULL : &worker->inputs[worker->first % ARRAY_COUNT(worker->inputs)];
-}
-
-void rig_worker_commit(struct rig_worker *worker, const struct bytes *replies, uint32_t reply_count,
-                       bool end)
+// Only the first so many of its envelopes.
+static void worker_commit(struct rig_worker *worker, const struct envelope *effects, uint32_t count,
+                          uint32_t envelopes)
 {
     struct rig_input *input = rig_worker_next(worker);
 
@@ -312,16 +365,37 @@ void rig_worker_commit(struct rig_worker *worker, const struct bytes *replies, u
                                               .session = input->session,
                                               .epoch = input->epoch,
                                               .sequence = input->sequence,
-                                              .effects = reply_count + end});
-    for (uint32_t i = 0; i < reply_count; i++)
-        rig_worker_say(worker, &(struct envelope){.kind = ENVELOPE_REPLY, .payload = replies[i]});
-    if (end)
-        rig_worker_say(worker, &(struct envelope){.kind = ENVELOPE_END});
+                                              .effects = count});
+    for (uint32_t i = 0; i + 1 < envelopes; i++)
+        rig_worker_say(worker, &effects[i]);
     stream_flush(worker->stream);
-    worker->input_bytes -= buffer_size(&input->payload);
-    buffer_free(&input->payload);
-    worker->first = (worker->first + 1) % ARRAY_COUNT(worker->inputs);
-    worker->count--;
+    worker_pop(worker);
+}
+
+void rig_worker_commit_effects(struct rig_worker *worker, const struct envelope *effects,
+                               uint32_t count)
+{
+    worker_commit(worker, effects, count, count + 1);
+}
+
+void rig_worker_commit_torn(struct rig_worker *worker, const struct envelope *effects,
+                            uint32_t count, uint32_t envelopes)
+{
+    assert_true(envelopes > 0 && envelopes <= count);
+    worker_commit(worker, effects, count, envelopes);
+}
+
+void rig_worker_commit(struct rig_worker *worker, const struct bytes *replies, uint32_t reply_count,
+                       bool end)
+{
+    struct envelope effects[ENVELOPE_EFFECTS_MAX];
+
+    assert_true(reply_count + end <= ENVELOPE_EFFECTS_MAX);
+    for (uint32_t i = 0; i < reply_count; i++)
+        effects[i] = (struct envelope){.kind = ENVELOPE_REPLY, .payload = replies[i]};
+    if (end)
+        effects[reply_count] = (struct envelope){.kind = ENVELOPE_END};
+    rig_worker_commit_effects(worker, effects, reply_count + end);
 }
 
 void rig_worker_echo(struct rig_worker *worker)

@@ -54,8 +54,13 @@ struct rig_input {
     uint64_t session;
     uint32_t epoch;
     uint64_t sequence;
+    uint64_t now_ms;
     struct buffer payload;
     char text[ENVELOPE_TEXT_MAX + 1];
+    // A RESTORE that came right before it.
+    bool restored;
+    uint32_t state_version;
+    struct buffer state;
 };
 
 enum rig_worker_state {
@@ -79,11 +84,13 @@ struct rig_worker {
     struct envelope welcome;
     char refused[ENVELOPE_TEXT_MAX + 1];
     uint32_t pings;
-    int error; // of the end
+    uint32_t drains; // since it dialled
+    int error;       // of the end
     struct rig_input inputs[8192];
     uint32_t first;
     uint32_t count;
     uint64_t input_bytes; // of the payloads that wait
+    bool restoring;       // the input of a RESTORE is still to come, within the batch
 };
 
 #define RIG_TOKEN "c0ffee"
@@ -97,6 +104,15 @@ struct rig_input *rig_worker_next(struct rig_worker *worker);
 // Commits the oldest input with these replies (texts), and END if `end`; sends it.
 void rig_worker_commit(struct rig_worker *worker, const struct bytes *replies, uint32_t reply_count,
                        bool end);
+
+// The same with any effects.
+void rig_worker_commit_effects(struct rig_worker *worker, const struct envelope *effects,
+                               uint32_t count);
+
+// The same, torn: nothing is sent after so many of its envelopes, fewer than it has. The gateway
+// ends the link.
+void rig_worker_commit_torn(struct rig_worker *worker, const struct envelope *effects,
+                            uint32_t count, uint32_t envelopes);
 
 // Commits all there is: each FRAME is answered by its own payload.
 void rig_worker_echo(struct rig_worker *worker);

@@ -14,22 +14,42 @@ struct rig_worker worker;
 struct link *link;
 struct link_config config;
 static struct stream_listener *streams;
-unsigned ups, rooms, downs;
+unsigned ups, rooms, leavings, downs;
 char down_why[128];
-bool down_hung;
+bool down_hung, down_ours;
+unsigned down_owed;
+static struct ledger_actor actors[4];
 bool deliver_on_commit;
 uint8_t bytes[2 * 1024 * 1024];
 
 struct told_commit commits[COMMITS_MAX];
 uint32_t commit_count;
 
-void deliver(enum envelope_kind kind, uint64_t session, uint64_t sequence, size_t size)
+struct ledger_actor *actor(uint64_t id)
 {
-    link_deliver(link, &(struct envelope){.kind = kind,
-                                          .session = session,
-                                          .epoch = 1,
-                                          .sequence = sequence,
-                                          .payload = {bytes, size}});
+    size_t at = 0;
+
+    while (actors[at].id != 0 && actors[at].id != id)
+        assert_true(++at < ARRAY_COUNT(actors));
+    if (actors[at].id == 0) {
+        ledger_actor_init(&actors[at], id);
+        ledger_bind(&actors[at], link->lane);
+    }
+    return &actors[at];
+}
+
+bool room(uint64_t id, size_t size)
+{
+    return ledger_ready(actor(id), size);
+}
+
+void deliver(enum envelope_kind kind, uint64_t id, uint64_t sequence, size_t size)
+{
+    struct ledger_input input = {.kind = kind, .now_ms = 1000 + sequence, .payload = {bytes, size}};
+
+    assert_int_equal(ledger_deliver(actor(id), &input), 0);
+    assert_int_equal(input.sequence, sequence);
+    link_deliver(link, actor(id), &input);
 }
 
 static void on_up(struct link *at)
@@ -41,17 +61,27 @@ static void on_up(struct link *at)
 
 static void on_commit(struct link *at, const struct link_commit *commit)
 {
+    struct told_commit *told = &commits[commit_count];
+
     assert_ptr_equal(at, link);
     assert_true(commit_count < COMMITS_MAX);
-    commits[commit_count].commit = *commit;
+    told->kind = (enum envelope_kind)commit->input.kind;
+    told->session = commit->actor->id;
+    told->epoch = commit->actor->epoch;
+    told->sequence = commit->input.sequence;
+    told->bytes = commit->input.prefix.size + commit->input.payload.size;
+    told->cleared = commit->cleared;
+    told->effect_count = commit->effect_count;
     for (uint32_t i = 0; i < commit->effect_count; i++) {
-        if (commit->effects[i].kind == ENVELOPE_END)
-            commits[commit_count].end = true;
-        else
-            assert_int_equal(buffer_append(&commits[commit_count].replies,
-                                           commit->effects[i].payload.data,
-                                           commit->effects[i].payload.size),
-                             0);
+        const struct link_effect *effect = &commit->effects[i];
+
+        if (effect->kind == ENVELOPE_STATE)
+            told->state_version = effect->state_version;
+        told->end = told->end || effect->kind == ENVELOPE_END;
+        assert_int_equal(
+            buffer_append(effect->kind == ENVELOPE_STATE ? &told->state : &told->replies,
+                          effect->payload.data, effect->payload.size),
+            0);
     }
     commit_count++;
     if (deliver_on_commit)
@@ -64,12 +94,29 @@ static void on_room(struct link *at)
     rooms++;
 }
 
+static void on_leaving(struct link *at)
+{
+    assert_ptr_equal(at, link);
+    leavings++;
+}
+
+static void on_lost(void *context, struct ledger_actor *lost, bool kept)
+{
+    (void)context;
+    assert_true(kept);
+    down_owed += lost->queue.count;
+    ledger_actor_fini(lost);
+    lost->id = 0;
+}
+
 static void on_down(struct link *at, const char *why)
 {
     assert_ptr_equal(at, link);
     downs++;
     strcpy(down_why, why);
     down_hung = at->hung;
+    down_ours = at->ours;
+    ledger_lose(at->lane, true, on_lost, NULL);
     link = NULL;
 }
 
@@ -95,7 +142,7 @@ static void streams_closed(void *owner)
 void begin(const struct rig_config *rig)
 {
     static const struct link_handler handler = {
-        .up = on_up, .commit = on_commit, .room = on_room, .down = on_down};
+        .up = on_up, .commit = on_commit, .room = on_room, .leaving = on_leaving, .down = on_down};
 
     rig_start(rig);
     rig_turn = turn;
@@ -106,12 +153,16 @@ void begin(const struct rig_config *rig)
                                   .shard = 2,
                                   .shards = 3,
                                   .frame_max = FRAME_MAX,
+                                  .state_max = STATE_MAX,
+                                  .seed = 0x1122334455667788,
                                   .heartbeat_ms = HEARTBEAT_MS,
                                   .turn_timeout_ms = TURN_MS};
     link = NULL;
-    ups = rooms = downs = 0;
+    ups = rooms = leavings = downs = down_owed = 0;
+    memset(actors, 0, sizeof(actors));
+    memset(bytes, 'a', sizeof(bytes));
     down_why[0] = '\0';
-    down_hung = deliver_on_commit = false;
+    down_hung = down_ours = deliver_on_commit = false;
     assert_int_equal(
         stream_listen(&streams, rig_port, RIG_ADDRESS, ENVELOPE_BATCH_MAX, on_stream, NULL), 0);
 }
@@ -136,7 +187,8 @@ int end(void **state)
     while (commit_count > 0) {
         commit_count--;
         buffer_free(&commits[commit_count].replies);
-        commits[commit_count].end = false;
+        buffer_free(&commits[commit_count].state);
+        commits[commit_count] = (struct told_commit){.end = false};
     }
     return 0;
 }

@@ -1,4 +1,4 @@
-// Goal: a link greets, delivers within its window, and believes only commits that are next.
+// Goal: a link greets, delivers whole, and believes only commits that are next.
 // Method: the fake streams; a worker that says what the test wants.
 #include <stdarg.h>
 #include <stddef.h>
@@ -22,6 +22,7 @@ static void link_hello_is_welcomed(void **state)
     assert_int_equal(worker.welcome.shard, 2);
     assert_int_equal(worker.welcome.shards, 3);
     assert_int_equal(worker.welcome.frame_max, FRAME_MAX);
+    assert_true(worker.welcome.seed == 0x1122334455667788);
     assert_int_equal(link->worker, 3);
     assert_int_equal(link->process_id, 4714);
     assert_string_equal(link->app, "rig 1");
@@ -145,29 +146,29 @@ static void link_commits_come_whole_and_in_order(void **state)
     up();
     deliver(ENVELOPE_OPEN, 7, 1, 0);
     deliver(ENVELOPE_FRAME, 7, 2, 10);
-    deliver(ENVELOPE_FRAME, 8, 2, 20);
+    deliver(ENVELOPE_FRAME, 8, 1, 20);
     deliver(ENVELOPE_CLOSE, 7, 3, 0);
     rig_settle();
     assert_int_equal(worker.count, 4);
-    assert_int_equal(link->count, 4);
+    assert_int_equal(link->lane->count, 4);
     rig_worker_commit(&worker, NULL, 0, false);
     rig_worker_commit(&worker, replies, 3, false);
     rig_worker_commit(&worker, replies, 1, true);
     rig_worker_commit(&worker, NULL, 0, false);
     rig_settle();
     assert_int_equal(commit_count, 4);
-    assert_int_equal(commits[0].commit.input, ENVELOPE_OPEN);
-    assert_int_equal(commits[1].commit.input, ENVELOPE_FRAME);
-    assert_int_equal(commits[1].commit.session, 7);
-    assert_int_equal(commits[1].commit.epoch, 1);
-    assert_int_equal(commits[1].commit.bytes, 10);
-    assert_int_equal(commits[1].commit.effect_count, 3);
+    assert_int_equal(commits[0].kind, ENVELOPE_OPEN);
+    assert_int_equal(commits[1].kind, ENVELOPE_FRAME);
+    assert_int_equal(commits[1].session, 7);
+    assert_int_equal(commits[1].epoch, 1);
+    assert_int_equal(commits[1].bytes, 10);
+    assert_int_equal(commits[1].effect_count, 3);
     assert_int_equal(buffer_size(&commits[1].replies), 8);
-    assert_int_equal(commits[2].commit.bytes, 20);
+    assert_int_equal(commits[2].bytes, 20);
     assert_true(commits[2].end);
-    assert_int_equal(commits[3].commit.input, ENVELOPE_CLOSE);
-    assert_int_equal(link->count, 0);
-    assert_int_equal(link->bytes, 0);
+    assert_int_equal(commits[3].kind, ENVELOPE_CLOSE);
+    assert_int_equal(link->lane->count, 0);
+    assert_int_equal(link->lane->cost, 0);
 }
 
 static void link_most_effects_are_taken(void **state)
@@ -182,7 +183,7 @@ static void link_most_effects_are_taken(void **state)
     rig_settle();
     rig_worker_commit(&worker, replies, ARRAY_COUNT(replies), false);
     rig_settle();
-    assert_int_equal(commits[0].commit.effect_count, ENVELOPE_EFFECTS_MAX);
+    assert_int_equal(commits[0].effect_count, ENVELOPE_EFFECTS_MAX);
     assert_int_equal(buffer_size(&commits[0].replies), ENVELOPE_EFFECTS_MAX);
 }
 
@@ -200,7 +201,7 @@ static void link_delivering_from_a_commit_is_fine(void **state)
     }
     rig_settle();
     assert_int_equal(commit_count, 100);
-    assert_int_equal(link->count, 1);
+    assert_int_equal(link->lane->count, 1);
 }
 
 static void link_commit_that_is_not_next_ends_it(void **state)
@@ -311,71 +312,151 @@ static void link_broken_batches_end_it(void **state)
     }
 }
 
-// The window.
+// Inputs and states.
 
-static void link_window_bounds_the_inputs(void **state)
+static void link_input_says_all_of_it(void **state)
+{
+    struct rig_input *input;
+
+    (void)state;
+    up();
+    deliver(ENVELOPE_OPEN, 7, 1, 5);
+    deliver(ENVELOPE_FRAME, 7, 2, 3);
+    rig_settle();
+    input = rig_worker_next(&worker);
+    assert_int_equal(input->kind, ENVELOPE_OPEN);
+    assert_string_equal(input->text, "aaaaa");
+    assert_int_equal(input->now_ms, 1001);
+    rig_worker_commit(&worker, NULL, 0, false);
+    input = rig_worker_next(&worker);
+    assert_int_equal(input->kind, ENVELOPE_FRAME);
+    assert_true(input->session == 7 && input->epoch == 1 && input->sequence == 2);
+    assert_int_equal(input->now_ms, 1002);
+    assert_int_equal(buffer_size(&input->payload), 3);
+    assert_false(input->restored);
+}
+
+static void link_restore_goes_before_the_input(void **state)
+{
+    const struct rig_input *input;
+
+    (void)state;
+    up();
+    actor(7)->committed = actor(7)->delivered = 4; // as if elsewhere
+    actor(7)->epoch = 2;
+    assert_int_equal(ledger_state_set(actor(7), 9, rig_text("what it knew")), 0);
+    link_restore(link, actor(7));
+    deliver(ENVELOPE_FRAME, 7, 5, 1);
+    rig_settle();
+    assert_int_equal(worker.count, 1);
+    input = rig_worker_next(&worker);
+    assert_true(input->restored);
+    assert_int_equal(input->epoch, 2);
+    assert_int_equal(input->sequence, 5);
+    assert_int_equal(input->state_version, 9);
+    assert_int_equal(buffer_size(&input->state), 12);
+    assert_memory_equal(buffer_data(&input->state), "what it knew", 12);
+}
+
+static void say_state(size_t size)
+{
+    const struct envelope effects[] = {
+        {.kind = ENVELOPE_REPLY, .payload = {bytes, 2}},
+        {.kind = ENVELOPE_STATE, .state_version = 3, .payload = {bytes, size}},
+        {.kind = ENVELOPE_END},
+    };
+
+    up();
+    deliver(ENVELOPE_FRAME, 7, 1, 1);
+    deliver(ENVELOPE_FRAME, 7, 2, 1);
+    rig_settle();
+    rig_worker_commit(&worker, NULL, 0, false);
+    rig_worker_commit_effects(&worker, effects, ARRAY_COUNT(effects));
+}
+
+static void link_largest_state_is_taken(void **state)
+{
+    (void)state;
+    say_state(STATE_MAX);
+    rig_settle();
+    assert_int_equal(commit_count, 2);
+    assert_int_equal(commits[1].effect_count, 3);
+    assert_int_equal(buffer_size(&commits[1].state), STATE_MAX);
+    assert_int_equal(commits[1].state_version, 3);
+    assert_int_equal(buffer_size(&commits[1].replies), 2);
+    assert_true(commits[1].end);
+    assert_non_null(link);
+}
+
+static void link_larger_state_ends_it_and_is_not_applied(void **state)
+{
+    (void)state;
+    say_state(STATE_MAX + 1);
+    ended("it committed a state above gateway.state_max_bytes");
+    assert_int_equal(commit_count, 1);
+    assert_int_equal(down_owed, 1);
+}
+
+static void link_first_commit_of_a_suspect_clears_it(void **state)
 {
     (void)state;
     up();
-    for (uint32_t i = 1; i <= LINK_WINDOW_INPUTS; i++) {
-        assert_true(link_room(link, 0));
-        deliver(ENVELOPE_FRAME, 7, i, 0);
-    }
-    assert_false(link_room(link, 0));
+    deliver(ENVELOPE_FRAME, 8, 1, 1);
+    actor(7)->trust = LEDGER_SUSPECT;
+    deliver(ENVELOPE_FRAME, 7, 1, 1);
+    assert_false(room(7, 1));
     rig_settle();
-    assert_int_equal(worker.count, LINK_WINDOW_INPUTS);
+    rig_worker_commit(&worker, NULL, 0, false);
+    rig_worker_commit(&worker, NULL, 0, false);
+    rig_settle();
+    assert_int_equal(commit_count, 2);
+    assert_false(commits[0].cleared);
+    assert_true(commits[1].cleared);
+    deliver(ENVELOPE_FRAME, 7, 2, 1);
+    rig_settle();
+    rig_worker_commit(&worker, NULL, 0, false);
+    rig_settle();
+    assert_false(commits[2].cleared);
+}
+
+// The lane keeps what was delivered until its commit; both ends count alike.
+static void link_full_lane_goes_on_after_commits(void **state)
+{
+    (void)state;
+    up();
+    for (uint32_t i = 1; i <= LEDGER_LANE_INPUTS; i++)
+        deliver(ENVELOPE_FRAME, 7, i, 0);
+    assert_false(room(7, 0));
+    rig_settle();
+    assert_int_equal(worker.count, LEDGER_LANE_INPUTS);
     rig_worker_commit(&worker, NULL, 0, false);
     rooms = 0;
     rig_settle();
     assert_int_equal(rooms, 1);
-    assert_true(link_room(link, 0));
-    deliver(ENVELOPE_FRAME, 7, LINK_WINDOW_INPUTS + 1, 0); // around the ring's end
-    assert_false(link_room(link, 0));
+    assert_true(room(7, 0));
+    deliver(ENVELOPE_FRAME, 7, LEDGER_LANE_INPUTS + 1, 0); // around the ring's end
+    assert_false(room(7, 0));
     rig_settle();
     while (worker.count > 0)
         rig_worker_commit(&worker, NULL, 0, false);
     rig_settle();
-    assert_int_equal(commit_count, LINK_WINDOW_INPUTS + 1);
-    assert_int_equal(link->bytes, 0);
+    assert_int_equal(commit_count, LEDGER_LANE_INPUTS + 1);
+    assert_int_equal(link->lane->cost, 0);
 }
 
-static void link_window_bounds_the_bytes(void **state)
+static void link_large_input_travels_whole(void **state)
 {
-    uint64_t sequence = 0;
-    size_t sum = 0;
+    size_t large = LEDGER_LANE_BYTES + 1;
 
     (void)state;
     up();
-    while (link_room(link, 10000)) {
-        deliver(ENVELOPE_FRAME, 7, ++sequence, 10000);
-        sum += 10000;
-    }
-    assert_in_range(sum, LINK_WINDOW_BYTES - 20000, LINK_WINDOW_BYTES);
-    rig_settle();
-    rig_worker_commit(&worker, NULL, 0, false);
-    rig_settle();
-    assert_true(link_room(link, 10000));
-}
-
-static void link_large_input_travels_alone(void **state)
-{
-    size_t large = LINK_WINDOW_BYTES + 1;
-
-    (void)state;
-    up();
-    deliver(ENVELOPE_FRAME, 7, 1, 1);
-    assert_false(link_room(link, large));
-    rig_settle();
-    rig_worker_commit(&worker, NULL, 0, false);
-    rig_settle();
-    assert_true(link_room(link, large));
-    deliver(ENVELOPE_FRAME, 7, 2, large);
-    assert_false(link_room(link, 0));
+    deliver(ENVELOPE_FRAME, 7, 1, large);
     rig_settle();
     assert_int_equal(buffer_size(&rig_worker_next(&worker)->payload), large);
     rig_worker_commit(&worker, NULL, 0, false);
     rig_settle();
-    assert_true(link_room(link, 0));
+    assert_int_equal(commits[0].bytes, large);
+    assert_true(room(7, 0));
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, start, end)
@@ -399,9 +480,13 @@ int main(void)
         CASE(link_commit_before_any_delivery_ends_it),
         CASE(link_broken_commit_is_not_applied),
         CASE(link_broken_batches_end_it),
-        CASE(link_window_bounds_the_inputs),
-        CASE(link_window_bounds_the_bytes),
-        CASE(link_large_input_travels_alone),
+        CASE(link_input_says_all_of_it),
+        CASE(link_restore_goes_before_the_input),
+        CASE(link_largest_state_is_taken),
+        CASE(link_larger_state_ends_it_and_is_not_applied),
+        CASE(link_first_commit_of_a_suspect_clears_it),
+        CASE(link_full_lane_goes_on_after_commits),
+        CASE(link_large_input_travels_whole),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -128,6 +128,11 @@ static void link_leaving_worker_goes_on(void **state)
     stream_flush(worker.stream);
     rig_settle();
     assert_int_equal(link->state, LINK_LEAVING);
+    assert_int_equal(leavings, 2);
+    assert_int_equal(worker.drains, 0);
+    link_drained(link);
+    rig_settle();
+    assert_int_equal(worker.drains, 1);
     rig_worker_commit(&worker, NULL, 0, false);
     rig_settle();
     assert_int_equal(commit_count, 1);
@@ -153,6 +158,30 @@ static void link_closing_with_things_in_flight_ends_once(void **state)
     assert_int_equal(link_tick(link), -1);
     ended("enough");
     assert_int_equal(commit_count, 0);
+    assert_int_equal(down_owed, 3);
+    assert_false(down_ours);
+}
+
+static void link_dropped_is_to_blame_itself(void **state)
+{
+    (void)state;
+    up();
+    deliver(ENVELOPE_FRAME, 7, 1, 1);
+    link_drop(link, "enough");
+    link_close(link, "again");
+    ended("enough");
+    assert_true(down_ours);
+    assert_int_equal(down_owed, 1);
+}
+
+static void link_dropped_after_its_end_is_not(void **state)
+{
+    (void)state;
+    up();
+    link_close(link, "it lied");
+    link_drop(link, "enough");
+    ended("it lied");
+    assert_false(down_ours);
 }
 
 static void link_stalled_send_holds_batches_back_in_order(void **state)
@@ -187,7 +216,7 @@ static void link_pieces_in_any_order_change_nothing(void **state)
         for (int step = 0; step < 200; step++) {
             size_t size = rig_random(3000);
 
-            if (rig_random(2) == 0 && link_room(link, size))
+            if (rig_random(2) == 0 && room(7, size))
                 deliver(ENVELOPE_FRAME, 7, ++sequence, size);
             if (rig_random(2) == 0 && worker.count > 0)
                 rig_worker_commit(&worker, &(struct bytes){bytes, size}, rig_random(2), false);
@@ -197,7 +226,7 @@ static void link_pieces_in_any_order_change_nothing(void **state)
         while (worker.count > 0)
             rig_worker_commit(&worker, NULL, 0, false);
         rig_settle();
-        if (commit_count != sequence || link->count != 0 || link->bytes != 0)
+        if (commit_count != sequence || link->lane->count != 0 || link->lane->cost != 0)
             fail_msg("seed %u: %u of %u commits", (unsigned)seed, (unsigned)commit_count,
                      (unsigned)sequence);
     }
@@ -216,6 +245,8 @@ int main(void)
         CASE(link_late_look_gives_the_worker_a_moment),
         CASE(link_leaving_worker_goes_on),
         CASE(link_closing_with_things_in_flight_ends_once),
+        CASE(link_dropped_is_to_blame_itself),
+        CASE(link_dropped_after_its_end_is_not),
         CASE(link_stalled_send_holds_batches_back_in_order),
         CASE(link_pieces_in_any_order_change_nothing),
     };
