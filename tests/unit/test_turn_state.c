@@ -270,20 +270,24 @@ static void turn_state_has_room_behind_the_most_bytes(void **unused)
     free(frame);
 }
 
-static void turn_state_that_no_envelope_carries_is_refused(void **unused)
+static void turn_state_above_any_limit_is_refused(void **unused)
 {
-    static const uint8_t byte = 1;
+    uint8_t *largest = calloc(1, TURN_STATE_MAX + 1);
     struct troupe_turn turn = {0};
     struct buffer outbox = {0};
 
     (void)unused;
+    assert_non_null(largest);
     begin(&turn, &input);
-    assert_int_equal(turn_state(&turn, 1, (struct bytes){&byte, ENVELOPE_BATCH_MAX}), -EINVAL);
+    assert_int_equal(turn_state(&turn, 1, (struct bytes){largest, TURN_STATE_MAX + 1}), -EMSGSIZE);
+    assert_int_equal(turn_state(&turn, 1, (struct bytes){largest, TURN_STATE_MAX}), 0);
     assert_int_equal(turn_commit(&turn, &outbox), 0);
-    expect_commit(&outbox, 0);
+    expect_commit(&outbox, 1);
+    assert_int_equal(next_effect(ENVELOPE_STATE).payload.size, TURN_STATE_MAX);
     expect_end();
     buffer_free(&outbox);
     turn_fini(&turn);
+    free(largest);
 }
 
 int main(void)
@@ -297,7 +301,7 @@ int main(void)
         cmocka_unit_test(turn_state_may_be_empty),
         cmocka_unit_test(turn_state_has_room_behind_the_most_effects),
         cmocka_unit_test(turn_state_has_room_behind_the_most_bytes),
-        cmocka_unit_test(turn_state_that_no_envelope_carries_is_refused),
+        cmocka_unit_test(turn_state_above_any_limit_is_refused),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
