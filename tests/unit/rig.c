@@ -125,13 +125,19 @@ static size_t client_received(struct conn *conn, const uint8_t *data, size_t siz
     struct rig_client *client = container_of(conn, struct rig_client, conn);
 
     assert_int_equal(buffer_append(&client->received, data, size), 0);
+    if (client->got != NULL)
+        client->got(client);
     return size;
 }
 
 static void client_ended(struct conn *conn)
 {
-    container_of(conn, struct rig_client, conn)->ended = true;
+    struct rig_client *client = container_of(conn, struct rig_client, conn);
+
+    client->ended = true;
     conn_finish(conn);
+    if (client->got != NULL)
+        client->got(client);
 }
 
 static void client_closed(struct conn *conn, int error)
@@ -140,9 +146,11 @@ static void client_closed(struct conn *conn, int error)
 
     client->closed++;
     client->error = error;
+    if (client->got != NULL)
+        client->got(client);
 }
 
-void rig_connect(struct rig_client *client)
+void rig_connect_to(struct rig_client *client, const struct net_addr *to)
 {
     static const struct conn_handler handler = {
         .received = client_received,
@@ -151,7 +159,12 @@ void rig_connect(struct rig_client *client)
     };
 
     conn_init(&client->conn, rig_port, &handler);
-    assert_int_equal(conn_connect(&client->conn, &address), 0);
+    assert_int_equal(conn_connect(&client->conn, to), 0);
+}
+
+void rig_connect(struct rig_client *client)
+{
+    rig_connect_to(client, &address);
 }
 
 void rig_send(struct rig_client *client, const void *data, size_t size)
@@ -305,6 +318,8 @@ static void worker_batch(void *owner, struct bytes body)
         worker_envelope(worker, &envelope);
     assert_int_equal(result, ENVELOPE_END_OF_BATCH);
     assert_false(worker->restoring);
+    if (worker->arrived != NULL)
+        worker->arrived(worker);
     stream_flush(worker->stream);
     stream_next(worker->stream);
 }
