@@ -73,8 +73,10 @@ static bool router_bind(struct session *session)
     struct router *router = router_of(session);
     struct link *link;
 
-    if (session->actor.lane != NULL && router_idle(session) && router_outstays(session))
+    if (session->actor.lane != NULL && router_idle(session) && router_outstays(session)) {
+        list_remove(&session->actor.waiting); // it may stand in line at the old link
         ledger_unbind(&session->actor);
+    }
     if (session->actor.lane != NULL)
         return true;
     link = router_choose(router);
