@@ -6,6 +6,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <string.h>
 
 struct session_shared rig_sessions;
@@ -14,6 +15,8 @@ struct router rig_router;
 unsigned rig_hung;
 uint32_t rig_hung_worker;
 uint64_t rig_hung_process;
+uint64_t rig_utc_ms;
+struct rig_poisoned rig_poisoned;
 
 static struct stream_listener *streams;
 
@@ -23,6 +26,26 @@ static void on_hung(uint32_t worker, uint64_t process_id, const char *why)
     rig_hung++;
     rig_hung_worker = worker;
     rig_hung_process = process_id;
+}
+
+static uint64_t utc_ms(void)
+{
+    return ++rig_utc_ms;
+}
+
+static void on_poisoned(const struct session *session, const struct ledger_input *input,
+                        const struct link *link, const char *why)
+{
+    rig_poisoned.count++;
+    rig_poisoned.session = session->id;
+    rig_poisoned.kind = (enum envelope_kind)input->kind;
+    rig_poisoned.sequence = input->sequence;
+    rig_poisoned.now_ms = input->now_ms;
+    rig_poisoned.worker = link->worker;
+    snprintf(rig_poisoned.payload, sizeof(rig_poisoned.payload), "%.*s%.*s",
+             (int)input->prefix.size, (const char *)input->prefix.data, (int)input->payload.size,
+             (const char *)input->payload.data);
+    snprintf(rig_poisoned.why, sizeof(rig_poisoned.why), "%s", why);
 }
 
 static void on_client(net_socket socket, const struct net_addr *peer)
@@ -63,14 +86,20 @@ void rig_router_start(const struct rig_config *config)
                  .token = rig_text(RIG_TOKEN),
                  .shards = 1,
                  .frame_max = RIG_FRAME_MAX,
+                 .state_max = RIG_STATE_MAX,
                  .heartbeat_ms = RIG_HEARTBEAT_MS,
                  .turn_timeout_ms = RIG_TURN_MS},
+        .poison_strikes = RIG_STRIKES,
+        .utc_ms = utc_ms,
         .hung = on_hung,
+        .poisoned = on_poisoned,
     };
 
     rig_start(config);
     rig_turn = turn;
     rig_hung = 0;
+    rig_utc_ms = 1700000000000;
+    rig_poisoned = (struct rig_poisoned){0};
     memset(&rig_sessions, 0, sizeof(rig_sessions));
     session_shared_init(&rig_sessions);
     rig_sessions.port = rig_port;
