@@ -157,7 +157,8 @@ static const struct envelope welcome = {.kind = ENVELOPE_WELCOME,
                                         .version = ENVELOPE_VERSION,
                                         .shard = SHARD,
                                         .shards = 4,
-                                        .frame_max = FRAME_MAX};
+                                        .frame_max = FRAME_MAX,
+                                        .seed = 0x1122334455667788};
 
 // Control envelopes are read by looking for the next input.
 static void no_input(void)
@@ -229,6 +230,8 @@ static void uplink_says_hello_and_is_welcome(void **state)
     assert_int_equal(changes, 1);
     assert_int_equal(changed_to, UPLINK_UP);
     assert_int_equal(uplink.frame_max, FRAME_MAX);
+    assert_true(uplink.seed == 0x1122334455667788);
+    assert_false(uplink.drained);
 }
 
 static void uplink_refused_is_for_good(void **state)
@@ -309,8 +312,8 @@ static void uplink_wrong_welcome_is_hung_up_on(void **state)
 
 static void uplink_words_out_of_place_are_hung_up_on(void **state)
 {
-    static const enum envelope_kind before[] = {ENVELOPE_PING, ENVELOPE_OPEN, ENVELOPE_FRAME,
-                                                ENVELOPE_CLOSE, ENVELOPE_DRAIN};
+    static const enum envelope_kind before[] = {ENVELOPE_PING,  ENVELOPE_OPEN,  ENVELOPE_FRAME,
+                                                ENVELOPE_CLOSE, ENVELOPE_DRAIN, ENVELOPE_RESTORE};
     static const enum envelope_kind after[] = {ENVELOPE_WELCOME, ENVELOPE_REFUSED};
 
     (void)state;
@@ -346,13 +349,69 @@ static void uplink_ping_is_answered(void **state)
     (void)state;
     up();
     heard_count = 0;
-    say(&(struct envelope){.kind = ENVELOPE_PING, .serial = 77});
-    say_now(&(struct envelope){.kind = ENVELOPE_DRAIN});
+    say_now(&(struct envelope){.kind = ENVELOPE_PING, .serial = 77});
     no_input();
     assert_int_equal(heard_count, 1);
     assert_int_equal(heard[0].kind, ENVELOPE_PONG);
     assert_int_equal(heard[0].serial, 77);
     assert_int_equal(uplink.state, UPLINK_UP);
+}
+
+static void uplink_leaving_is_said_and_drain_ends_it(void **state)
+{
+    (void)state;
+    rig_settle();
+    heard_count = 0;
+    uplink_leave(&uplink); // it is not up: there is nothing to leave
+    rig_settle();
+    assert_int_equal(heard_count, 0);
+    up();
+    uplink_leave(&uplink);
+    rig_settle();
+    assert_int_equal(heard_count, 1);
+    assert_int_equal(heard[0].kind, ENVELOPE_LEAVING);
+    assert_int_equal(changes, 0);
+    say_frame(1);
+    say_now(&(struct envelope){.kind = ENVELOPE_DRAIN});
+    input_is(ENVELOPE_FRAME, 1);
+    assert_false(uplink.drained); // what came before it is done first
+    no_input();
+    assert_true(uplink.drained);
+    assert_int_equal(changes, 1);
+    assert_int_equal(changed_to, UPLINK_UP);
+    stream_close(gateway);
+    rig_settle();
+    lost_and_back();
+    up();
+    assert_false(uplink.drained); // a new gateway needs it
+}
+
+static void uplink_restore_is_passed_on_like_an_input(void **state)
+{
+    struct envelope restore;
+
+    (void)state;
+    up();
+    say_frame(1);
+    say(&(struct envelope){.kind = ENVELOPE_RESTORE,
+                           .session = 9,
+                           .epoch = 4,
+                           .sequence = 6,
+                           .state_version = 2,
+                           .payload = rig_text("what it knew")});
+    say_frame(7);
+    stream_flush(gateway);
+    rig_settle();
+    input_is(ENVELOPE_FRAME, 1);
+    assert_true(uplink_next(&uplink, &restore));
+    assert_int_equal(restore.kind, ENVELOPE_RESTORE);
+    assert_true(restore.session == 9 && restore.epoch == 4 && restore.sequence == 6);
+    assert_int_equal(restore.state_version, 2);
+    assert_int_equal(restore.payload.size, 12);
+    assert_memory_equal(restore.payload.data, "what it knew", 12);
+    input_is(ENVELOPE_FRAME, 7);
+    no_input();
+    assert_int_equal(changes, 0);
 }
 
 static void uplink_gives_inputs_in_order_over_batches(void **state)
@@ -466,6 +525,8 @@ int main(void)
         CASE(uplink_words_out_of_place_are_hung_up_on),
         CASE(uplink_broken_batch_is_hung_up_on_after_what_was_right),
         CASE(uplink_ping_is_answered),
+        CASE(uplink_leaving_is_said_and_drain_ends_it),
+        CASE(uplink_restore_is_passed_on_like_an_input),
         CASE(uplink_gives_inputs_in_order_over_batches),
         CASE(uplink_room_ends_at_its_limit),
         CASE(uplink_closing_drops_the_batch_at_hand),
