@@ -104,6 +104,11 @@ static bool router_room(struct session *session, size_t bytes)
     if (!router_bind(session))
         return false;
     queue = router_queue(session);
+    // A link that is closing sends nothing: what went there would be blamed for its end.
+    if (router_link(session)->state == LINK_CLOSING) {
+        router_wait(session, queue);
+        return false;
+    }
     // Who outstays its welcome gets nothing more before it moves, at the end of its turns.
     if ((list_empty(queue) || router_of(session)->served == session) && !router_outstays(session) &&
         ledger_ready(&session->actor, bytes))

@@ -485,6 +485,26 @@ static void router_dropped_links_give_no_strikes(void **state)
     assert_true(has(1, "\0\0\0\1y", 5));
 }
 
+// What comes while a link is closing is not sent there, so it is not to blame.
+static void router_closing_links_strike_nobody_new(void **state)
+{
+    struct session *session;
+
+    (void)state;
+    dial(0);
+    connect(0);
+    echo(0);
+    session = &rig_table.slots[0];
+    link_close(container_of(rig_router.links.next, struct link, node), "it lied");
+    session_end(session, REASON_IDLE); // CLOSE is due
+    assert_true(session->actor.delivered == session->actor.committed);
+    rig_settle();
+    assert_int_equal(session->actor.trust, LEDGER_TRUSTED);
+    dial(1);
+    takes(1, ENVELOPE_CLOSE, "idle too long");
+    assert_int_equal(rig_table.used, 0);
+}
+
 // Leaving.
 
 static void router_leaving_moves_idle_actors_at_once(void **state)
@@ -658,6 +678,7 @@ int main(void)
         CASE(router_poison_in_close_frees_the_slot),
         CASE(router_strikes_are_forgotten_with_a_commit),
         CASE(router_dropped_links_give_no_strikes),
+        CASE(router_closing_links_strike_nobody_new),
         CASE(router_leaving_moves_idle_actors_at_once),
         CASE(router_leaving_moves_busy_actors_at_their_commit),
         CASE(router_leaving_with_nobody_else_goes_on),
