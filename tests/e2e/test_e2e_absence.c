@@ -245,6 +245,29 @@ static void worker_asked_to_stop_alone_leaves_nothing_undone(void **state)
     assert_int_equal(bare_stop(&bare), 0);
 }
 
+// Somebody at a window with a kill button: each worker lives just long enough to get its inputs.
+static void workers_killed_as_soon_as_they_are_up_make_no_poison(void **state)
+{
+    enum { ROUNDS = 20, CLIENTS = 20 };
+    struct bare bare;
+    struct crowd crowd;
+    struct run worker;
+
+    (void)state;
+    bare_start(&bare, NULL);
+    bare_worker(&bare, &worker, counter);
+    crowd_start(&crowd, &bare, CLIENTS, 8, 2000);
+    for (int round = 0; round < ROUNDS; round++) {
+        crowd_poll(&crowd, 0);
+        bare_kill(&bare, &worker);
+        bare_worker(&bare, &worker, counter);
+    }
+    crowd_finish(&crowd);
+    assert_int_equal(pool_count(bare.log_path, "poisoned"), 0);
+    worker_stop(&worker);
+    (void)bare_stop(&bare);
+}
+
 // All states together are more than one batch may carry.
 static void states_larger_than_a_batch_move_at_once(void **state)
 {
@@ -280,6 +303,7 @@ int main(void)
         cmocka_unit_test(reset_without_a_worker_has_one_close_turn),
         cmocka_unit_test(client_that_came_and_went_without_a_worker_leaves_no_trace),
         cmocka_unit_test(worker_asked_to_stop_alone_leaves_nothing_undone),
+        cmocka_unit_test(workers_killed_as_soon_as_they_are_up_make_no_poison),
         cmocka_unit_test(states_larger_than_a_batch_move_at_once),
     };
 
