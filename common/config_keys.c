@@ -59,7 +59,7 @@ static const struct config_key table[] = {
      .max = HOUR_MS, .unit = "ms", .standard = "5000",
      .help = "a worker that leaves an input unanswered for so long is replaced; 0 = never"},
     {"gateway", "state_max_bytes", CONFIG_NUMBER, AT(gateway.state_max_bytes), .min = 0,
-     .max = 16777216, .unit = "bytes", .standard = "65536",
+     .max = 8388608, .unit = "bytes", .standard = "65536",
      .help = "of one actor's state; a worker that commits more is cut off"},
     {"gateway", "poison_strikes", CONFIG_NUMBER, AT(gateway.poison_strikes), .min = 1, .max = 100,
      .unit = "workers", .standard = "3",

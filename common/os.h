@@ -1,7 +1,8 @@
 // os.h - what else is asked of the operating system: clock, cores, threads, paths, stop signals.
 // Floor 0. Child processes: process.h.
 //
-// Twins: os_linux.c, os_win32.c, and those that begin with os_. Any thread may call these unless a comment says otherwise.
+// Twins: os_linux.c, os_win32.c, and those that begin like them. Any thread may call these unless a
+// comment says otherwise.
 #ifndef TROUPE_OS_H
 #define TROUPE_OS_H
 

@@ -300,7 +300,7 @@ static void box_failed(struct deadletter_box *box, int error)
     box->is_failing = true;
     if (error == -EFBIG)
         log_warn("deadletter",
-                 "'%s' has reached gateway.deadletter_max_bytes (%" PRIu64
+                 "'%s' has no room for another (gateway.deadletter_max_bytes is %" PRIu64
                  "): inputs that end workers are not kept until it is moved away",
                  box->path, box->file_max);
     else

@@ -309,8 +309,13 @@ void ledger_lose(struct ledger_lane *lane, bool died,
     struct list *node;
 
     ledger_give_back(lane);
-    if (died && lane->suspect != NULL)
+    if (died && lane->suspect != NULL) {
         lane->suspect->strikes++;
+        // Last in line from now on: workers that are killed from outside, each as soon as it is up,
+        // strike one after another, and not the same one until it is closed.
+        list_remove(&lane->suspect->of_lane);
+        list_push(&lane->bound, &lane->suspect->of_lane);
+    }
     lane->suspect = NULL;
     list_init(&actors);
     list_splice(&actors, &lane->bound);

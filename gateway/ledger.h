@@ -24,8 +24,8 @@
 //
 // An actor that had inputs under way when its worker died is a suspect until it commits once. A
 // suspect has one input under way at most, and a lane one suspect; actors that are trusted go on
-// beside it. Death with a suspect's input under way is a strike for the suspect; its next commit
-// clears its strikes.
+// beside it. Death with a suspect's input under way is a strike for the suspect, and it is the last
+// of its lane to go on then; its next commit clears its strikes.
 #ifndef TROUPE_LEDGER_H
 #define TROUPE_LEDGER_H
 

@@ -61,12 +61,27 @@ static void router_forget(struct session *session)
     router_release(session);
 }
 
+static bool router_idle(const struct session *session)
+{
+    return session->actor.delivered == session->actor.committed;
+}
+
+// True when the session's worker wants to be rid of it, and another could take it.
+static bool router_outstays(const struct session *session)
+{
+    return router_link(session)->state == LINK_LEAVING && router_choose(router_of(session)) != NULL;
+}
+
 // True when the session is bound; otherwise it waits for a link.
 static bool router_bind(struct session *session)
 {
     struct router *router = router_of(session);
     struct link *link;
 
+    if (session->actor.lane != NULL && router_idle(session) && router_outstays(session)) {
+        list_remove(&session->actor.waiting); // it may stand in line at the old link
+        ledger_unbind(&session->actor);
+    }
     if (session->actor.lane != NULL)
         return true;
     link = router_choose(router);
@@ -94,7 +109,13 @@ static bool router_room(struct session *session, size_t bytes)
     if (!router_bind(session))
         return false;
     queue = router_queue(session);
-    if ((list_empty(queue) || router_of(session)->served == session) &&
+    // A link that is closing sends nothing: what went there would be blamed for its end.
+    if (router_link(session)->state == LINK_CLOSING) {
+        router_wait(session, queue);
+        return false;
+    }
+    // Who outstays its welcome gets nothing more before it moves, at the end of its turns.
+    if ((list_empty(queue) || router_of(session)->served == session) && !router_outstays(session) &&
         ledger_ready(&session->actor, bytes))
         return true;
     router_wait(session, queue);
@@ -258,9 +279,7 @@ static void router_apply(struct router *router, struct session *session,
 // An actor with nothing under way leaves a worker that is leaving.
 static void router_move(struct session *session)
 {
-    struct router *router = router_of(session);
-
-    if (session->actor.delivered != session->actor.committed || router_choose(router) == NULL)
+    if (!router_idle(session) || !router_outstays(session))
         return;
     list_remove(&session->actor.waiting);
     ledger_unbind(&session->actor);
@@ -370,7 +389,7 @@ static void router_down(struct link *link, const char *why)
 
     list_remove(&link->node);
     router->link_count--;
-    ledger_lose(link->lane, router->state == ROUTER_RUNNING, router_lost, &loss);
+    ledger_lose(link->lane, router->state == ROUTER_RUNNING && !link->ours, router_lost, &loss);
     if (link->app[0] == '\0') {
         log_debug("router", "a link ended before it was up: %s", why);
         return;

@@ -50,6 +50,7 @@ struct actor *actors_add(struct actors *actors, uint64_t session)
     if (old != NULL)
         actors_remove(actors, old);
     record->actor.session = session;
+    record->actor.version = actors->type->state_version;
     record->actor.state = state_size > 0 ? record->state : NULL;
     // Plain bytes start as zeros here and wherever it is restored, so zeros need no commit.
     if (actors->type->save == NULL && state_size > 0 &&
@@ -99,8 +100,8 @@ int actors_restore(struct actors *actors, uint64_t session, uint32_t version, st
     if (saved.size == 0)
         return 0;
     error = actors_revive(actors->type, actor->state, version, saved, out_why);
-    // After a migration the bytes differ from today's, so that the next commit brings the new ones.
     buffer_truncate(&actor->saved, 0);
+    actor->version = version;
     if (error == 0)
         error = buffer_append(&actor->saved, saved.data, saved.size);
     if (error != 0)
@@ -166,14 +167,16 @@ int actors_changed(struct actors *actors, struct actor *actor, struct bytes *out
     error = actors_save(actors, actor, &state);
     if (error != 0)
         return error;
-    if (state.size == buffer_size(&actor->saved) &&
-        memcmp(state.data, buffer_data(&actor->saved), state.size) == 0)
+    // The same bytes mean something else in another version: after a migration all is new.
+    if (actor->version == actors->type->state_version && state.size == buffer_size(&actor->saved) &&
+        (state.size == 0 || memcmp(state.data, buffer_data(&actor->saved), state.size) == 0))
         return 0;
     error = buffer_append(&fresh, state.data, state.size);
     if (error != 0)
         return error;
     buffer_free(&actor->saved);
     actor->saved = fresh;
+    actor->version = actors->type->state_version;
     *out_state = (struct bytes){buffer_data(&fresh), state.size};
     return 1;
 }

@@ -6,7 +6,8 @@
 //   3. actors_changed() after it: what the gateway must remember, if that is something new
 //   4. actors_remove() after CLOSE; actors_clear() when the link is gone: they live elsewhere now
 //
-// What was last committed is kept beside the state and compared: nobody has to say what changed.
+// What was last committed is kept beside the state and compared: nobody has to say what changed. A
+// state that was migrated counts as changed.
 #ifndef TROUPE_ACTORS_H
 #define TROUPE_ACTORS_H
 
@@ -27,6 +28,7 @@ struct actor {
     uint64_t session;
     void *state;         // type->state_size bytes, aligned for anything; NULL when that is 0
     struct buffer saved; // what the gateway has
+    uint32_t version;    // of saved
 };
 
 void actors_init(struct actors *actors, const struct troupe_actor *type);

@@ -132,8 +132,11 @@ static void runtime_turn(struct runtime *runtime, struct uplink *uplink,
     turn_begin(turn, input, uplink->frame_max, uplink->seed);
     runtime_call(type, turn, actor->state, input);
     changed = input->kind == ENVELOPE_CLOSE ? 0 : actors_changed(actors, actor, &state);
-    if (changed < 0 || (changed > 0 && turn_state(turn, type->state_version, state) != 0) ||
-        turn_commit(turn, uplink_outbox(uplink)) != 0)
+    if (changed > 0)
+        changed = turn_state(turn, type->state_version, state);
+    if (changed == -EMSGSIZE)
+        runtime_give_up("an actor's state is larger than any gateway takes: 8 MiB");
+    if (changed != 0 || turn_commit(turn, uplink_outbox(uplink)) != 0)
         runtime_give_up("out of memory");
     if (input->kind == ENVELOPE_CLOSE)
         actors_remove(actors, actor);

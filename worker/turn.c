@@ -37,10 +37,13 @@ void turn_begin(struct troupe_turn *turn, const struct envelope *input, uint32_t
 
 int turn_state(struct troupe_turn *turn, uint32_t version, struct bytes state)
 {
-    int error = envelope_encode(
+    int error;
+
+    if (state.size > TURN_STATE_MAX)
+        return -EMSGSIZE;
+    error = envelope_encode(
         &turn->effects,
         &(struct envelope){.kind = ENVELOPE_STATE, .state_version = version, .payload = state});
-
     if (error == 0)
         turn->effect_count++;
     return error;

@@ -11,7 +11,12 @@
 #include "base.h"
 #include "envelope.h"
 
-enum { TURN_BYTES_MAX = 4 * 1024 * 1024 }; // of effects; the one that passes it is the last
+enum {
+    TURN_BYTES_MAX = 4 * 1024 * 1024, // of effects; the one that passes it is the last
+    // Most that gateway.state_max_bytes may be: effects, the largest frame, a state and what waits
+    // to be sent fit a batch together, and so do a state and a frame on their way to a worker.
+    TURN_STATE_MAX = 8 * 1024 * 1024,
+};
 
 struct troupe_turn {
     uint64_t session;
@@ -29,7 +34,8 @@ void turn_begin(struct troupe_turn *turn, const struct envelope *input, uint32_t
                 uint64_t seed);
 
 // What the gateway must remember of the actor from now on. There is always room for it: the
-// callbacks may use one effect less than a commit has. 0 or -ENOMEM.
+// callbacks may use one effect less than a commit has. 0, -EMSGSIZE (above TURN_STATE_MAX),
+// -ENOMEM.
 int turn_state(struct troupe_turn *turn, uint32_t version, struct bytes state);
 
 // 0 or -ENOMEM (the outbox is as before).

@@ -14,6 +14,11 @@ int kill_process(uint64_t process_id)
     return send_signal(process_id, SIGKILL);
 }
 
+bool kill_has_signals(void)
+{
+    return true;
+}
+
 int freeze_process(uint64_t process_id)
 {
     return send_signal(process_id, SIGSTOP);

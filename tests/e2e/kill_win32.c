@@ -15,6 +15,11 @@ int kill_process(uint64_t process_id)
     return done ? 0 : -EACCES;
 }
 
+bool kill_has_signals(void)
+{
+    return false;
+}
+
 // There is no documented call for it.
 int freeze_process(uint64_t process_id)
 {

@@ -30,8 +30,8 @@ void pool_look(struct pool *pool);
 // Workers that every shard has, and that have not been hit.
 uint32_t pool_whole(const struct pool *pool);
 
-// Hits the one with this number of those that are whole. False: the system cannot do that.
-bool pool_hit(struct pool *pool, uint32_t number, enum blow blow);
+// Hits the one with this number of those that are whole.
+void pool_hit(struct pool *pool, uint32_t number, enum blow blow);
 
 // Waits until all workers of the node are whole.
 void pool_wait_whole(struct pool *pool);

@@ -23,6 +23,7 @@ static void check_equal(const struct envelope *a, const struct envelope *b)
     CHECK(a->effects == b->effects && a->version == b->version && a->worker == b->worker);
     CHECK(a->process_id == b->process_id && a->shard == b->shard && a->shards == b->shards);
     CHECK(a->frame_max == b->frame_max && a->serial == b->serial);
+    CHECK(a->now_ms == b->now_ms && a->seed == b->seed && a->state_version == b->state_version);
     check_bytes(a->token, b->token);
     check_bytes(a->text, b->text);
     check_bytes(a->text2, b->text2);

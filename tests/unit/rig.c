@@ -18,6 +18,7 @@ void (*rig_turn)(void);
 
 static uint64_t random_state;
 static net_socket listener;
+static bool ending;
 static struct net_addr address;
 static struct port_op accept_op;
 static struct port_op close_op;
@@ -49,6 +50,7 @@ void rig_start(const struct rig_config *config)
     rig_clock_ms = 1000000;
     rig_turn = NULL;
     listener = NET_SOCKET_NONE;
+    ending = false;
     assert_int_equal(port_create(&rig_port, &(struct port_config){.op_count_max = 4096}), 0);
 }
 
@@ -79,14 +81,17 @@ static void accept_done(struct port_op *op)
 {
     struct net_addr peer;
 
-    if (op->error == -ECANCELED) {
+    if (ending) {
+        if (op->error == 0)
+            port_discard(op->accepted, PORT_CLOSE_RESET);
         port_close(rig_port, &close_op, listener, PORT_CLOSE_ORDERLY);
         return;
     }
-    assert_int_equal(op->error, 0);
-    assert_int_equal(port_addr_peer(op->accepted, &peer), 0);
-    assert_int_equal(port_adopt(rig_port, op->accepted), 0);
-    accepted_by(op->accepted, &peer);
+    if (op->error == 0) { // else the client has gone again
+        assert_int_equal(port_addr_peer(op->accepted, &peer), 0);
+        assert_int_equal(port_adopt(rig_port, op->accepted), 0);
+        accepted_by(op->accepted, &peer);
+    }
     port_accept(rig_port, &accept_op, listener);
 }
 
@@ -104,6 +109,7 @@ void rig_listen(void (*accepted)(net_socket socket, const struct net_addr *peer)
 
 void rig_end(void)
 {
+    ending = true;
     if (listener != NET_SOCKET_NONE)
         port_cancel(rig_port, listener);
     rig_settle();
@@ -119,13 +125,19 @@ static size_t client_received(struct conn *conn, const uint8_t *data, size_t siz
     struct rig_client *client = container_of(conn, struct rig_client, conn);
 
     assert_int_equal(buffer_append(&client->received, data, size), 0);
+    if (client->got != NULL)
+        client->got(client);
     return size;
 }
 
 static void client_ended(struct conn *conn)
 {
-    container_of(conn, struct rig_client, conn)->ended = true;
+    struct rig_client *client = container_of(conn, struct rig_client, conn);
+
+    client->ended = true;
     conn_finish(conn);
+    if (client->got != NULL)
+        client->got(client);
 }
 
 static void client_closed(struct conn *conn, int error)
@@ -134,9 +146,11 @@ static void client_closed(struct conn *conn, int error)
 
     client->closed++;
     client->error = error;
+    if (client->got != NULL)
+        client->got(client);
 }
 
-void rig_connect(struct rig_client *client)
+void rig_connect_to(struct rig_client *client, const struct net_addr *to)
 {
     static const struct conn_handler handler = {
         .received = client_received,
@@ -145,7 +159,12 @@ void rig_connect(struct rig_client *client)
     };
 
     conn_init(&client->conn, rig_port, &handler);
-    assert_int_equal(conn_connect(&client->conn, &address), 0);
+    assert_int_equal(conn_connect(&client->conn, to), 0);
+}
+
+void rig_connect(struct rig_client *client)
+{
+    rig_connect_to(client, &address);
 }
 
 void rig_send(struct rig_client *client, const void *data, size_t size)
@@ -199,20 +218,54 @@ static void worker_opened(void *owner)
 static void copy_text(char *out, struct bytes text)
 {
     assert_true(text.size <= ENVELOPE_TEXT_MAX);
-    memcpy(out, text.data, text.size);
+    if (text.size > 0)
+        memcpy(out, text.data, text.size);
     out[text.size] = '\0';
+}
+
+// Where the next input comes.
+static struct rig_input *worker_tail(struct rig_worker *worker)
+{
+    assert_true(worker->count < ARRAY_COUNT(worker->inputs));
+    return &worker->inputs[(worker->first + worker->count) % ARRAY_COUNT(worker->inputs)];
+}
+
+// Its input must follow.
+static void worker_restore(struct rig_worker *worker, const struct envelope *envelope)
+{
+    struct rig_input *input = worker_tail(worker);
+
+    assert_false(worker->restoring);
+    assert_true(envelope->sequence > 0);
+    worker->restoring = true;
+    *input = (struct rig_input){.session = envelope->session,
+                                .epoch = envelope->epoch,
+                                .sequence = envelope->sequence,
+                                .restored = true,
+                                .state_version = envelope->state_version};
+    assert_int_equal(buffer_append(&input->state, envelope->payload.data, envelope->payload.size),
+                     0);
 }
 
 static void worker_input(struct rig_worker *worker, const struct envelope *envelope)
 {
-    struct rig_input *input;
+    struct rig_input *input = worker_tail(worker);
 
-    assert_true(worker->count < ARRAY_COUNT(worker->inputs));
-    input = &worker->inputs[(worker->first + worker->count++) % ARRAY_COUNT(worker->inputs)];
-    *input = (struct rig_input){.kind = envelope->kind,
-                                .session = envelope->session,
-                                .epoch = envelope->epoch,
-                                .sequence = envelope->sequence};
+    if (worker->restoring) {
+        assert_true(envelope->session == input->session);
+        assert_int_equal(envelope->epoch, input->epoch);
+        assert_int_equal(envelope->sequence, input->sequence + 1);
+        assert_int_not_equal(envelope->kind, ENVELOPE_OPEN);
+        worker->restoring = false;
+    } else {
+        *input = (struct rig_input){.restored = false};
+    }
+    worker->count++;
+    input->kind = envelope->kind;
+    input->session = envelope->session;
+    input->epoch = envelope->epoch;
+    input->sequence = envelope->sequence;
+    input->now_ms = envelope->now_ms;
     copy_text(input->text, envelope->text);
     assert_int_equal(buffer_append(&input->payload, envelope->payload.data, envelope->payload.size),
                      0);
@@ -236,6 +289,13 @@ static void worker_envelope(struct rig_worker *worker, const struct envelope *en
             rig_worker_say(worker,
                            &(struct envelope){.kind = ENVELOPE_PONG, .serial = envelope->serial});
         break;
+    case ENVELOPE_DRAIN:
+        worker->drains++;
+        break;
+    case ENVELOPE_RESTORE:
+        assert_int_equal(worker->state, RIG_WORKER_UP);
+        worker_restore(worker, envelope);
+        break;
     default:
         assert_int_equal(worker->state, RIG_WORKER_UP);
         worker_input(worker, envelope);
@@ -249,12 +309,35 @@ static void worker_batch(void *owner, struct bytes body)
     struct envelope envelope;
     enum envelope_result result;
 
+    if (worker->state == RIG_WORKER_DEAF) {
+        stream_next(worker->stream);
+        return;
+    }
     envelope_reader_start(&worker->reader, body);
     while ((result = envelope_next(&worker->reader, &envelope)) == ENVELOPE_READY)
         worker_envelope(worker, &envelope);
     assert_int_equal(result, ENVELOPE_END_OF_BATCH);
+    assert_false(worker->restoring);
+    if (worker->arrived != NULL)
+        worker->arrived(worker);
     stream_flush(worker->stream);
     stream_next(worker->stream);
+}
+
+struct rig_input *rig_worker_next(struct rig_worker *worker)
+{
+    return worker->count == 0 ? NULL : &worker->inputs[worker->first % ARRAY_COUNT(worker->inputs)];
+}
+
+static void worker_pop(struct rig_worker *worker)
+{
+    struct rig_input *input = rig_worker_next(worker);
+
+    worker->input_bytes -= buffer_size(&input->payload);
+    buffer_free(&input->payload);
+    buffer_free(&input->state);
+    worker->first = (worker->first + 1) % ARRAY_COUNT(worker->inputs);
+    worker->count--;
 }
 
 static void worker_closed(void *owner, int error)
@@ -265,10 +348,9 @@ static void worker_closed(void *owner, int error)
     worker->state = RIG_WORKER_GONE;
     worker->error = error;
     envelope_reader_destroy(&worker->reader);
-    for (; worker->count > 0; worker->count--)
-        buffer_free(&worker->inputs[worker->first++ % ARRAY_COUNT(worker->inputs)].payload);
+    while (worker->count > 0)
+        worker_pop(worker);
     worker->first = 0;
-    worker->input_bytes = 0;
 }
 
 void rig_worker_dial(struct rig_worker *worker)
@@ -280,19 +362,16 @@ void rig_worker_dial(struct rig_worker *worker)
     };
 
     worker->state = RIG_WORKER_DIALLING;
+    worker->drains = 0;
     assert_int_equal(envelope_reader_create(&worker->reader, ENVELOPE_FROM_GATEWAY), 0);
     assert_int_equal(
         stream_dial(&worker->stream, rig_port, RIG_ADDRESS, ENVELOPE_BATCH_MAX, &handler, worker),
         0);
 }
 
-struct rig_input *rig_worker_next(struct rig_worker *worker)
-{
-    return worker->count == 0 ? NULL : &worker->inputs[worker->first % ARRAY_COUNT(worker->inputs)];
-}
-
-void rig_worker_commit(struct rig_worker *worker, const struct bytes *replies, uint32_t reply_count,
-                       bool end)
+// Only the first so many of its envelopes.
+static void worker_commit(struct rig_worker *worker, const struct envelope *effects, uint32_t count,
+                          uint32_t envelopes)
 {
     struct rig_input *input = rig_worker_next(worker);
 
@@ -301,16 +380,37 @@ void rig_worker_commit(struct rig_worker *worker, const struct bytes *replies, u
                                               .session = input->session,
                                               .epoch = input->epoch,
                                               .sequence = input->sequence,
-                                              .effects = reply_count + end});
-    for (uint32_t i = 0; i < reply_count; i++)
-        rig_worker_say(worker, &(struct envelope){.kind = ENVELOPE_REPLY, .payload = replies[i]});
-    if (end)
-        rig_worker_say(worker, &(struct envelope){.kind = ENVELOPE_END});
+                                              .effects = count});
+    for (uint32_t i = 0; i + 1 < envelopes; i++)
+        rig_worker_say(worker, &effects[i]);
     stream_flush(worker->stream);
-    worker->input_bytes -= buffer_size(&input->payload);
-    buffer_free(&input->payload);
-    worker->first = (worker->first + 1) % ARRAY_COUNT(worker->inputs);
-    worker->count--;
+    worker_pop(worker);
+}
+
+void rig_worker_commit_effects(struct rig_worker *worker, const struct envelope *effects,
+                               uint32_t count)
+{
+    worker_commit(worker, effects, count, count + 1);
+}
+
+void rig_worker_commit_torn(struct rig_worker *worker, const struct envelope *effects,
+                            uint32_t count, uint32_t envelopes)
+{
+    assert_true(envelopes > 0 && envelopes <= count);
+    worker_commit(worker, effects, count, envelopes);
+}
+
+void rig_worker_commit(struct rig_worker *worker, const struct bytes *replies, uint32_t reply_count,
+                       bool end)
+{
+    struct envelope effects[ENVELOPE_EFFECTS_MAX];
+
+    assert_true(reply_count + end <= ENVELOPE_EFFECTS_MAX);
+    for (uint32_t i = 0; i < reply_count; i++)
+        effects[i] = (struct envelope){.kind = ENVELOPE_REPLY, .payload = replies[i]};
+    if (end)
+        effects[reply_count] = (struct envelope){.kind = ENVELOPE_END};
+    rig_worker_commit_effects(worker, effects, reply_count + end);
 }
 
 void rig_worker_echo(struct rig_worker *worker)

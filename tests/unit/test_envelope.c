@@ -21,7 +21,7 @@
         (const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__})                     \
     }
 
-enum { SEED_COUNT = 3000, PAYLOAD_MAX = ENVELOPE_BATCH_MAX - 34 };
+enum { SEED_COUNT = 3000, PAYLOAD_MAX = ENVELOPE_BATCH_MAX - 43 };
 
 #define INPUT7 .session = 7, .epoch = 1
 
@@ -42,17 +42,23 @@ static const struct sample {
     {"pong", ENVELOPE_FROM_WORKER, false, {.kind = ENVELOPE_PONG, .serial = 300}},
     {"leaving", ENVELOPE_FROM_WORKER, false, {.kind = ENVELOPE_LEAVING}},
     {"welcome", ENVELOPE_FROM_GATEWAY, false,
-     {.kind = ENVELOPE_WELCOME, .version = 1, .shard = 2, .shards = 3, .frame_max = 65533}},
+     {.kind = ENVELOPE_WELCOME, .version = 1, .shard = 2, .shards = 3, .frame_max = 65533,
+      .seed = UINT64_MAX}},
     {"refused", ENVELOPE_FROM_GATEWAY, false,
      {.kind = ENVELOPE_REFUSED, .text = SLICE("it belongs to another node")}},
     {"open", ENVELOPE_FROM_GATEWAY, false,
-     {.kind = ENVELOPE_OPEN, INPUT7, .sequence = 1, .text = SLICE("[::1]:50")}},
+     {.kind = ENVELOPE_OPEN, INPUT7, .sequence = 1, .now_ms = 1, .text = SLICE("[::1]:50")}},
     {"frame", ENVELOPE_FROM_GATEWAY, false,
-     {.kind = ENVELOPE_FRAME, INPUT7, .sequence = 2, .payload = SLICE("\0\1")}},
+     {.kind = ENVELOPE_FRAME, INPUT7, .sequence = 2, .now_ms = 2, .payload = SLICE("\0\1")}},
     {"close", ENVELOPE_FROM_GATEWAY, false,
-     {.kind = ENVELOPE_CLOSE, INPUT7, .sequence = 3, .text = SLICE("idle")}},
+     {.kind = ENVELOPE_CLOSE, INPUT7, .sequence = 3, .now_ms = UINT64_MAX, .text = SLICE("idle")}},
     {"ping", ENVELOPE_FROM_GATEWAY, false, {.kind = ENVELOPE_PING, .serial = UINT64_MAX}},
     {"drain", ENVELOPE_FROM_GATEWAY, false, {.kind = ENVELOPE_DRAIN}},
+    {"restore", ENVELOPE_FROM_GATEWAY, false,
+     {.kind = ENVELOPE_RESTORE, INPUT7, .sequence = 9, .state_version = UINT32_MAX,
+      .payload = SLICE("a\0b")}},
+    {"state", ENVELOPE_FROM_WORKER, true,
+     {.kind = ENVELOPE_STATE, .state_version = 3, .payload = SLICE("\0\0\1")}},
 };
 // clang-format on
 
@@ -73,12 +79,14 @@ static bool bytes_equal(struct bytes a, struct bytes b)
 static bool envelopes_equal(const struct envelope *a, const struct envelope *b)
 {
     return a->kind == b->kind && a->session == b->session && a->epoch == b->epoch &&
-           a->sequence == b->sequence && a->effects == b->effects && a->version == b->version &&
-           a->worker == b->worker && a->process_id == b->process_id && a->shard == b->shard &&
-           a->shards == b->shards && a->frame_max == b->frame_max && a->serial == b->serial &&
-           bytes_equal(a->token, b->token) && bytes_equal(a->text, b->text) &&
-           bytes_equal(a->text2, b->text2) && bytes_equal(a->types, b->types) &&
-           bytes_equal(a->prefix, b->prefix) && bytes_equal(a->payload, b->payload);
+           a->sequence == b->sequence && a->now_ms == b->now_ms && a->seed == b->seed &&
+           a->state_version == b->state_version && a->effects == b->effects &&
+           a->version == b->version && a->worker == b->worker && a->process_id == b->process_id &&
+           a->shard == b->shard && a->shards == b->shards && a->frame_max == b->frame_max &&
+           a->serial == b->serial && bytes_equal(a->token, b->token) &&
+           bytes_equal(a->text, b->text) && bytes_equal(a->text2, b->text2) &&
+           bytes_equal(a->types, b->types) && bytes_equal(a->prefix, b->prefix) &&
+           bytes_equal(a->payload, b->payload);
 }
 
 static struct bytes buffer_slice(const struct buffer *buffer)
@@ -200,38 +208,41 @@ static void envelope_kind_that_is_none_is_refused(void **state)
 
 #define SESSION 0xCF, 0, 0, 0, 1, 0, 0, 0, 5
 #define INPUT   .session = 0x100000005, .epoch = 1
+#define NOW(c)  0xCF, 0, 0, 1, 0x9B, 0x76, 0xDA, 0xA8, c
 
+// clang-format off
 // The conversation at the end of PROTOCOL.md: each batch with its length, as it is on the wire.
 static const struct example {
     enum envelope_side side;
     struct bytes wire;
-    struct envelope envelopes[3];
+    struct envelope envelopes[4];
 } examples[] = {
     {ENVELOPE_FROM_WORKER,
      BYTES(0, 0, 0, 0x1B, 0x98, 0x01, 0x01, 0xC4, 0x06, 'c', '0', 'f', 'f', 'e', 'e', 0x00, 0xCD,
            0x12, 0x67, 0xA4, 'e', 'c', 'h', 'o', 0xA1, '1', 0xA4, 'e', 'c', 'h', 'o'),
-     {{.kind = ENVELOPE_HELLO,
-       .version = 1,
-       .token = SLICE("c0ffee"),
-       .process_id = 4711,
-       .text = SLICE("echo"),
-       .text2 = SLICE("1"),
-       .types = SLICE("echo")}}},
+     {{.kind = ENVELOPE_HELLO, .version = 1, .token = SLICE("c0ffee"), .process_id = 4711,
+       .text = SLICE("echo"), .text2 = SLICE("1"), .types = SLICE("echo")}}},
     {ENVELOPE_FROM_GATEWAY,
-     BYTES(0, 0, 0, 0x08, 0x95, 0x20, 0x01, 0x00, 0x01, 0xCD, 0xFF, 0xFD),
-     {{.kind = ENVELOPE_WELCOME, .version = 1, .shard = 0, .shards = 1, .frame_max = 65533}}},
+     BYTES(0, 0, 0, 0x11, 0x96, 0x20, 0x01, 0x00, 0x01, 0xCD, 0xFF, 0xFD, 0xCF, 0x01, 0x23, 0x45,
+           0x67, 0x89, 0xAB, 0xCD, 0xEF),
+     {{.kind = ENVELOPE_WELCOME, .version = 1, .shard = 0, .shards = 1, .frame_max = 65533,
+       .seed = 0x0123456789ABCDEF}}},
     {ENVELOPE_FROM_GATEWAY,
-     BYTES(0, 0, 0, 0x30, 0x95, 0x22, SESSION, 0x01, 0x01, 0xAF, '1', '2', '7', '.', '0', '.', '0',
-           '.', '1', ':', '5', '0', '0', '0', '0', 0x95, 0x23, SESSION, 0x01, 0x02, 0xC4, 0x04,
-           0x01, 0x00, 'h', 'i'),
-     {{.kind = ENVELOPE_OPEN, INPUT, .sequence = 1, .text = SLICE("127.0.0.1:50000")},
-      {.kind = ENVELOPE_FRAME, INPUT, .sequence = 2, .payload = SLICE("\1\0hi")}}},
+     BYTES(0, 0, 0, 0x42, 0x96, 0x22, SESSION, 0x01, 0x01, NOW(0x7B), 0xAF, '1', '2', '7', '.', '0',
+           '.', '0', '.', '1', ':', '5', '0', '0', '0', '0', 0x96, 0x23, SESSION, 0x01, 0x02,
+           NOW(0x7C), 0xC4, 0x04, 0x01, 0x00, 'h', 'i'),
+     {{.kind = ENVELOPE_OPEN, INPUT, .sequence = 1, .now_ms = 1767225600123,
+       .text = SLICE("127.0.0.1:50000")},
+      {.kind = ENVELOPE_FRAME, INPUT, .sequence = 2, .now_ms = 1767225600124,
+       .payload = SLICE("\1\0hi")}}},
     {ENVELOPE_FROM_WORKER,
-     BYTES(0, 0, 0, 0x24, 0x95, 0x02, SESSION, 0x01, 0x01, 0x00, 0x95, 0x02, SESSION, 0x01, 0x02,
-           0x01, 0x92, 0x03, 0xC4, 0x04, 0x01, 0x00, 'h', 'i'),
+     BYTES(0, 0, 0, 0x2B, 0x95, 0x02, SESSION, 0x01, 0x01, 0x00, 0x95, 0x02, SESSION, 0x01, 0x02,
+           0x02, 0x92, 0x03, 0xC4, 0x04, 0x01, 0x00, 'h', 'i', 0x93, 0x07, 0x01, 0xC4, 0x02, 0x01,
+           0x00),
      {{.kind = ENVELOPE_COMMIT, INPUT, .sequence = 1},
-      {.kind = ENVELOPE_COMMIT, INPUT, .sequence = 2, .effects = 1},
-      {.kind = ENVELOPE_REPLY, .payload = SLICE("\1\0hi")}}},
+      {.kind = ENVELOPE_COMMIT, INPUT, .sequence = 2, .effects = 2},
+      {.kind = ENVELOPE_REPLY, .payload = SLICE("\1\0hi")},
+      {.kind = ENVELOPE_STATE, .state_version = 1, .payload = SLICE("\1\0")}}},
     {ENVELOPE_FROM_GATEWAY,
      BYTES(0, 0, 0, 0x03, 0x92, 0x25, 0x07),
      {{.kind = ENVELOPE_PING, .serial = 7}}},
@@ -239,13 +250,18 @@ static const struct example {
      BYTES(0, 0, 0, 0x03, 0x92, 0x05, 0x07),
      {{.kind = ENVELOPE_PONG, .serial = 7}}},
     {ENVELOPE_FROM_GATEWAY,
-     BYTES(0, 0, 0, 0x1B, 0x95, 0x24, SESSION, 0x01, 0x03, 0xAD, 'c', 'l', 'i', 'e', 'n', 't', ' ',
-           'c', 'l', 'o', 's', 'e', 'd'),
-     {{.kind = ENVELOPE_CLOSE, INPUT, .sequence = 3, .text = SLICE("client closed")}}},
+     BYTES(0, 0, 0, 0x36, 0x96, 0x27, SESSION, 0x02, 0x02, 0x01, 0xC4, 0x02, 0x01, 0x00, 0x96, 0x24,
+           SESSION, 0x02, 0x03, NOW(0xFF), 0xAD, 'c', 'l', 'i', 'e', 'n', 't', ' ', 'c', 'l', 'o',
+           's', 'e', 'd'),
+     {{.kind = ENVELOPE_RESTORE, .session = 0x100000005, .epoch = 2, .sequence = 2,
+       .state_version = 1, .payload = SLICE("\1\0")},
+      {.kind = ENVELOPE_CLOSE, .session = 0x100000005, .epoch = 2, .sequence = 3,
+       .now_ms = 1767225600255, .text = SLICE("client closed")}}},
     {ENVELOPE_FROM_WORKER,
-     BYTES(0, 0, 0, 0x0E, 0x95, 0x02, SESSION, 0x01, 0x03, 0x00),
-     {{.kind = ENVELOPE_COMMIT, INPUT, .sequence = 3}}},
+     BYTES(0, 0, 0, 0x0E, 0x95, 0x02, SESSION, 0x02, 0x03, 0x00),
+     {{.kind = ENVELOPE_COMMIT, .session = 0x100000005, .epoch = 2, .sequence = 3}}},
 };
+// clang-format on
 
 static void envelope_example_of_the_document_holds_by_the_byte(void **state)
 {
@@ -259,7 +275,7 @@ static void envelope_example_of_the_document_holds_by_the_byte(void **state)
 
         assert_int_equal(example->wire.data[3], body.size);
         start(reader, example->side, body);
-        for (size_t k = 0; k < 3 && example->envelopes[k].kind != 0; k++) {
+        for (size_t k = 0; k < 4 && example->envelopes[k].kind != 0; k++) {
             encode(&batch, &example->envelopes[k]);
             assert_int_equal(envelope_next(reader, &envelope), ENVELOPE_READY);
             assert_true(envelopes_equal(&envelope, &example->envelopes[k]));
@@ -285,38 +301,38 @@ static void envelope_wider_lengths_than_needed_are_taken(void **state)
 {
     const struct envelope why = {.kind = ENVELOPE_REFUSED, .text = SLICE("no")};
     const struct envelope frame = {
-        .kind = ENVELOPE_FRAME, .session = 1, .epoch = 2, .sequence = 3, .payload = SLICE("no")};
+        .kind = ENVELOPE_FRAME, INPUT7, .sequence = 3, .now_ms = 4, .payload = SLICE("no")};
 
     EXPECT_GOOD(ENVELOPE_FROM_GATEWAY, &why, 0x92, 33, 0xA2, 'n', 'o');
     EXPECT_GOOD(ENVELOPE_FROM_GATEWAY, &why, 0x92, 33, 0xD9, 2, 'n', 'o');
     EXPECT_GOOD(ENVELOPE_FROM_GATEWAY, &why, 0x92, 33, 0xDA, 0, 2, 'n', 'o');
     EXPECT_GOOD(ENVELOPE_FROM_GATEWAY, &why, 0x92, 33, 0xDB, 0, 0, 0, 2, 'n', 'o');
-    EXPECT_GOOD(ENVELOPE_FROM_GATEWAY, &frame, 0x95, 35, 1, 2, 3, 0xC4, 2, 'n', 'o');
-    EXPECT_GOOD(ENVELOPE_FROM_GATEWAY, &frame, 0x95, 35, 1, 2, 3, 0xC5, 0, 2, 'n', 'o');
-    EXPECT_GOOD(ENVELOPE_FROM_GATEWAY, &frame, 0x95, 35, 1, 2, 3, 0xC6, 0, 0, 0, 2, 'n', 'o');
+    EXPECT_GOOD(ENVELOPE_FROM_GATEWAY, &frame, 0x96, 35, 7, 1, 3, 4, 0xC4, 2, 'n', 'o');
+    EXPECT_GOOD(ENVELOPE_FROM_GATEWAY, &frame, 0x96, 35, 7, 1, 3, 4, 0xC5, 0, 2, 'n', 'o');
+    EXPECT_GOOD(ENVELOPE_FROM_GATEWAY, &frame, 0x96, 35, 7, 1, 3, 4, 0xC6, 0, 0, 0, 2, 'n', 'o');
 }
 
 static void envelope_other_types_are_refused(void **state)
 {
-    EXPECT_BAD(ENVELOPE_FROM_GATEWAY, 0x92, 37, 0xFF);                    // -1
-    EXPECT_BAD(ENVELOPE_FROM_GATEWAY, 0x92, 37, 0xD0, 5);                 // signed
-    EXPECT_BAD(ENVELOPE_FROM_GATEWAY, 0x92, 37, 0xD1, 0, 5);              //
-    EXPECT_BAD(ENVELOPE_FROM_GATEWAY, 0x92, 37, 0xD2, 0, 0, 0, 5);        //
-    EXPECT_BAD(ENVELOPE_FROM_GATEWAY, 0x92, 37, 0xC0);                    // nil
-    EXPECT_BAD(ENVELOPE_FROM_GATEWAY, 0x92, 37, 0xC1);                    // never used
-    EXPECT_BAD(ENVELOPE_FROM_GATEWAY, 0x92, 37, 0xC2);                    // false
-    EXPECT_BAD(ENVELOPE_FROM_GATEWAY, 0x92, 37, 0xC3);                    // true
-    EXPECT_BAD(ENVELOPE_FROM_GATEWAY, 0x92, 37, 0xC7, 0, 1);              // ext
-    EXPECT_BAD(ENVELOPE_FROM_GATEWAY, 0x92, 37, 0xD4, 1, 1);              // fixext
-    EXPECT_BAD(ENVELOPE_FROM_GATEWAY, 0x92, 37, 0xCA, 0, 0, 0, 0);        // float
-    EXPECT_BAD(ENVELOPE_FROM_GATEWAY, 0x92, 37, 0x80);                    // map
-    EXPECT_BAD(ENVELOPE_FROM_GATEWAY, 0x92, 37, 0x90);                    // array
-    EXPECT_BAD(ENVELOPE_FROM_GATEWAY, 0x92, 37, 0xDC, 0, 0);              //
-    EXPECT_BAD(ENVELOPE_FROM_GATEWAY, 0x92, 37, 0xA1, '5');               // a text for a number
-    EXPECT_BAD(ENVELOPE_FROM_GATEWAY, 0x92, 37, 0xC4, 1, 5);              // a binary for one
-    EXPECT_BAD(ENVELOPE_FROM_GATEWAY, 0x92, 33, 5);                       // a number for a text
-    EXPECT_BAD(ENVELOPE_FROM_GATEWAY, 0x92, 33, 0xC4, 1, 'n');            // a binary for a text
-    EXPECT_BAD(ENVELOPE_FROM_GATEWAY, 0x95, 35, 1, 1, 1, 0xA2, 'n', 'o'); // a text for a binary
+    EXPECT_BAD(ENVELOPE_FROM_GATEWAY, 0x92, 37, 0xFF);                       // -1
+    EXPECT_BAD(ENVELOPE_FROM_GATEWAY, 0x92, 37, 0xD0, 5);                    // signed
+    EXPECT_BAD(ENVELOPE_FROM_GATEWAY, 0x92, 37, 0xD1, 0, 5);                 //
+    EXPECT_BAD(ENVELOPE_FROM_GATEWAY, 0x92, 37, 0xD2, 0, 0, 0, 5);           //
+    EXPECT_BAD(ENVELOPE_FROM_GATEWAY, 0x92, 37, 0xC0);                       // nil
+    EXPECT_BAD(ENVELOPE_FROM_GATEWAY, 0x92, 37, 0xC1);                       // never used
+    EXPECT_BAD(ENVELOPE_FROM_GATEWAY, 0x92, 37, 0xC2);                       // false
+    EXPECT_BAD(ENVELOPE_FROM_GATEWAY, 0x92, 37, 0xC3);                       // true
+    EXPECT_BAD(ENVELOPE_FROM_GATEWAY, 0x92, 37, 0xC7, 0, 1);                 // ext
+    EXPECT_BAD(ENVELOPE_FROM_GATEWAY, 0x92, 37, 0xD4, 1, 1);                 // fixext
+    EXPECT_BAD(ENVELOPE_FROM_GATEWAY, 0x92, 37, 0xCA, 0, 0, 0, 0);           // float
+    EXPECT_BAD(ENVELOPE_FROM_GATEWAY, 0x92, 37, 0x80);                       // map
+    EXPECT_BAD(ENVELOPE_FROM_GATEWAY, 0x92, 37, 0x90);                       // array
+    EXPECT_BAD(ENVELOPE_FROM_GATEWAY, 0x92, 37, 0xDC, 0, 0);                 //
+    EXPECT_BAD(ENVELOPE_FROM_GATEWAY, 0x92, 37, 0xA1, '5');                  // a text for a number
+    EXPECT_BAD(ENVELOPE_FROM_GATEWAY, 0x92, 37, 0xC4, 1, 5);                 // a binary for one
+    EXPECT_BAD(ENVELOPE_FROM_GATEWAY, 0x92, 33, 5);                          // a number for a text
+    EXPECT_BAD(ENVELOPE_FROM_GATEWAY, 0x92, 33, 0xC4, 1, 'n');               // a binary for a text
+    EXPECT_BAD(ENVELOPE_FROM_GATEWAY, 0x96, 35, 1, 1, 1, 1, 0xA2, 'n', 'o'); // a text for a binary
 }
 
 static void envelope_array_of_another_form_is_refused(void **state)
@@ -334,7 +350,7 @@ static void envelope_array_of_another_form_is_refused(void **state)
     EXPECT_BAD(ENVELOPE_FROM_GATEWAY, 0x92, 33, 0xDB, 0xFF, 0xFF, 0xFF, 0xFF);
     EXPECT_BAD(ENVELOPE_FROM_GATEWAY, 0x92, 33, 0xDB, 0xFF, 0xFF, 0xFF);
     EXPECT_BAD(ENVELOPE_FROM_GATEWAY, 0x92, 33, 0xA3, 'n', 'o');
-    EXPECT_BAD(ENVELOPE_FROM_GATEWAY, 0x95, 35, 1, 1, 1, 0xC6, 0xFF, 0xFF, 0xFF, 0xFF, 0);
+    EXPECT_BAD(ENVELOPE_FROM_GATEWAY, 0x96, 35, 1, 1, 1, 1, 0xC6, 0xFF, 0xFF, 0xFF, 0xFF, 0);
     EXPECT_BAD(ENVELOPE_FROM_GATEWAY, 0x91, 38, 0x91); // a good one first
 }
 
@@ -354,8 +370,10 @@ static void envelope_numbers_keep_their_limits(void **state)
     assert_int_equal(buffer_size(&batch), 0);
     EXPECT_BAD(ENVELOPE_FROM_WORKER, 0x95, 2, 1, 1, 1, 0xCD, 1, 1);                   // 257 effects
     EXPECT_BAD(ENVELOPE_FROM_WORKER, 0x95, 2, 1, 0xCF, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0); // epoch 2^32
-    EXPECT_BAD(ENVELOPE_FROM_GATEWAY, 0x95, 32, 1, 0, 0, 1);                          // no shards
-    EXPECT_BAD(ENVELOPE_FROM_GATEWAY, 0x95, 32, 1, 0, 1, 0);                          // frame_max 0
+    EXPECT_BAD(ENVELOPE_FROM_GATEWAY, 0x96, 32, 1, 0, 0, 1, 7);                       // no shards
+    EXPECT_BAD(ENVELOPE_FROM_GATEWAY, 0x96, 32, 1, 0, 1, 0, 7);                       // frame_max 0
+    EXPECT_BAD(ENVELOPE_FROM_GATEWAY, 0x96, 39, 1, 1, 1, 0xCF, 0, 0, 0, 1, 0, 0, 0, 0, 0xC4,
+               0); // state_version 2^32
 }
 
 static void envelope_long_texts_and_tokens_are_refused(void **state)
@@ -441,6 +459,7 @@ static void envelope_largest_payload_fits_a_batch(void **state)
                              .session = UINT64_MAX,
                              .epoch = UINT32_MAX,
                              .sequence = UINT64_MAX,
+                             .now_ms = UINT64_MAX,
                              .payload = {payload, PAYLOAD_MAX}};
     struct buffer batch = {0};
 
@@ -481,16 +500,17 @@ static void envelope_slices_point_into_the_body(void **state)
     buffer_free(&batch);
 }
 
-// c: a commit with one effect; C: with none; e, r: effects; p: pong.
+// c: a commit with one effect; C: with none; e, r, s: effects; p: pong.
 static void envelope_effects_follow_their_commit(void **state)
 {
     static const struct {
         const char *batch;
         int good; // envelopes before BAD; -1: all
     } rows[] = {
-        {"", -1},  {"C", -1},  {"ce", -1}, {"cr", -1}, {"CcrCce", -1}, {"pcrp", -1},
-        {"e", 0},  {"r", 0},   {"Ce", 1},  {"cee", 2}, {"c", 1},       {"cc", 1},
-        {"cp", 1}, {"crc", 3}, {"cC", 1},  {"pe", 1},  {"crr", 2},     {"ceCe", 3},
+        {"", -1},    {"C", -1},  {"ce", -1}, {"cr", -1},  {"CcrCce", -1}, {"pcrp", -1},
+        {"csC", -1}, {"s", 0},   {"cs", -1}, {"css", 2},  {"e", 0},       {"r", 0},
+        {"Ce", 1},   {"cee", 2}, {"c", 1},   {"cc", 1},   {"cp", 1},      {"crc", 3},
+        {"cC", 1},   {"pe", 1},  {"crr", 2}, {"ceCe", 3},
     };
     struct envelope_reader *reader = *state;
 
@@ -503,6 +523,7 @@ static void envelope_effects_follow_their_commit(void **state)
         for (const char *c = rows[i].batch; *c != '\0'; c++)
             encode(&batch, &(struct envelope){.kind = *c == 'e'   ? ENVELOPE_END
                                                       : *c == 'r' ? ENVELOPE_REPLY
+                                                      : *c == 's' ? ENVELOPE_STATE
                                                       : *c == 'p' ? ENVELOPE_PONG
                                                                   : ENVELOPE_COMMIT,
                                               .effects = *c == 'c'});
@@ -547,6 +568,12 @@ static struct envelope random_envelope(uint8_t room[1024])
         envelope.epoch = (uint32_t)random_number();
         envelope.sequence = random_number();
     }
+    if (envelope.now_ms != 0)
+        envelope.now_ms = random_number();
+    if (envelope.seed != 0)
+        envelope.seed = random_number();
+    if (envelope.state_version != 0)
+        envelope.state_version = (uint32_t)random_number();
     if (envelope.serial != 0)
         envelope.serial = random_number();
     if (envelope.process_id != 0) {
@@ -579,7 +606,8 @@ static void envelope_random_ones_come_back_the_same(void **state)
             said[count] = random_envelope(rooms[count]);
             if (side == (said[count].kind >= ENVELOPE_WELCOME ? ENVELOPE_FROM_GATEWAY
                                                               : ENVELOPE_FROM_WORKER) &&
-                said[count].kind != ENVELOPE_REPLY && said[count].kind != ENVELOPE_END)
+                said[count].kind != ENVELOPE_REPLY && said[count].kind != ENVELOPE_END &&
+                said[count].kind != ENVELOPE_STATE)
                 encode(&batch, &said[count++]);
         }
         start(reader, side, buffer_slice(&batch));

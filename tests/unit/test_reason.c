@@ -35,7 +35,7 @@ static void reason_usual_ones_are_what_peers_and_actors_do(void **state)
     assert_true(reason_is_usual(REASON_SHUTDOWN));
     assert_false(reason_is_usual(REASON_SLOW_CLIENT));
     assert_false(reason_is_usual(REASON_FRAME_TOO_LONG));
-    assert_false(reason_is_usual(REASON_WORKER_LOST));
+    assert_false(reason_is_usual(REASON_POISONED));
 }
 
 int main(void)

@@ -73,7 +73,8 @@ struct troupe_actor {
 
     // Only for a state that is not plain bytes (it points to memory of its own). save writes it
     // into out and returns its size in bytes; when that is more than room, nothing of out counts
-    // and it is called again with more. load makes it again, 0 or anything else as for migrate.
+    // and it is called again with more. load makes it again, 0 or anything else as for migrate;
+    // there is no load for 0 bytes, which stand for a zeroed state.
     // drop frees what it points to: the actor has gone, or lives elsewhere now. All three or none.
     size_t (*save)(const void *state, void *out, size_t room);
     int (*load)(void *state, const void *saved, size_t size);
