@@ -237,7 +237,9 @@ bool ledger_commit(struct ledger_lane *lane, uint64_t id, uint32_t epoch, uint64
                               .sequence = sequence,
                               .now_ms = entry->now_ms,
                               .prefix = {data, entry->prefix},
-                              .payload = {data + entry->prefix, entry->bytes - entry->prefix}};
+                              .payload = {data, entry->bytes - entry->prefix}};
+    if (entry->prefix > 0) // data is NULL when all inputs so far were empty
+        out_input->payload.data += entry->prefix;
     return true;
 }
 

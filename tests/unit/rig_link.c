@@ -73,7 +73,7 @@ static void on_commit(struct link *at, const struct link_commit *commit)
     told->cleared = commit->cleared;
     told->effect_count = commit->effect_count;
     for (uint32_t i = 0; i < commit->effect_count; i++) {
-        const struct link_effect *effect = &commit->effects[i];
+        const struct envelope *effect = &commit->effects[i];
 
         if (effect->kind == ENVELOPE_STATE)
             told->state_version = effect->state_version;
