@@ -371,22 +371,27 @@ fail_table:
     return error;
 }
 
+int shard_turn(struct shard *shard, int wait_ms)
+{
+    int done = port_poll(shard->port, wait_ms);
+
+    CHECK(done >= 0);
+    wait_ms = shard->listener != NULL ? listener_run(shard->listener, os_now_ms()) : -1;
+    wait_ms = shard_sooner(wait_ms, session_sweep(&shard->sessions));
+    wait_ms = shard_sooner(wait_ms, router_tick(&shard->router));
+    router_flush(&shard->router);
+    session_flush(&shard->sessions);
+    if (shard->state != SHARD_RUNNING)
+        wait_ms = shard_sooner(wait_ms, shard_stop_step(shard));
+    return wait_ms;
+}
+
 void shard_run(struct shard *shard)
 {
     int wait_ms = 0;
 
-    while (shard->state != SHARD_DONE) {
-        int done = port_poll(shard->port, wait_ms);
-
-        CHECK(done >= 0);
-        wait_ms = shard->listener != NULL ? listener_run(shard->listener, os_now_ms()) : -1;
-        wait_ms = shard_sooner(wait_ms, session_sweep(&shard->sessions));
-        wait_ms = shard_sooner(wait_ms, router_tick(&shard->router));
-        router_flush(&shard->router);
-        session_flush(&shard->sessions);
-        if (shard->state != SHARD_RUNNING)
-            wait_ms = shard_sooner(wait_ms, shard_stop_step(shard));
-    }
+    while (shard->state != SHARD_DONE)
+        wait_ms = shard_turn(shard, wait_ms);
 }
 
 void shard_stop(struct shard *shard)

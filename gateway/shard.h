@@ -78,6 +78,10 @@ int shard_open(struct shard *shard, const struct shard_group *group, uint32_t in
 // 0, or a negative errno with one line of log that says what failed.
 int shard_start(struct shard *shard, const struct shard_group *group, uint32_t index);
 
+// One turn of the loop: waits up to wait_ms for something to do, does it, and returns how long the
+// next turn may wait; -1 = for ever. For loops of another kind; over when the state is SHARD_DONE.
+int shard_turn(struct shard *shard, int wait_ms);
+
 void shard_run(struct shard *shard);
 
 // Any thread of the group: the client in this slot is for this shard. It is adopted, handed on to

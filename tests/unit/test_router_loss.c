@@ -390,8 +390,12 @@ static void router_poison_closes_its_session_only(void **state)
         assert_int_equal(rig_poisoned.count, 0);
         workers[i].number = 10 + (uint32_t)i;
         dial(i);
+        // One that was struck is the last in line: the other suspect is cleared before it.
+        while (rig_worker_next(&workers[i])->session != session) {
+            assert_int_equal(workers[i].count, 1);
+            takes(i, ENVELOPE_FRAME, "good");
+        }
         assert_int_equal(workers[i].count, 1);
-        assert_true(rig_worker_next(&workers[i])->session == session);
         lose(i);
     }
     assert_int_equal(rig_poisoned.count, 1);
@@ -407,8 +411,7 @@ static void router_poison_closes_its_session_only(void **state)
     assert_int_equal(clients[0].error, 0);
     assert_int_equal(rig_table.used, 1);
     dial(0);
-    takes(0, ENVELOPE_FRAME, "good");
-    takes_nothing(0); // no CLOSE for the other one
+    takes_nothing(0); // no CLOSE for it
 }
 
 static void router_poison_in_close_frees_the_slot(void **state)
