@@ -232,12 +232,11 @@ bool ledger_commit(struct ledger_lane *lane, uint64_t id, uint32_t epoch, uint64
         actor->strikes = 0;
     }
     *out_actor = actor;
-    *out_input =
-        (struct ledger_input){.kind = entry->kind,
-                              .sequence = sequence,
-                              .now_ms = entry->now_ms,
-                              .prefix = {data, entry->prefix},
-                              .payload = {data, entry->bytes - entry->prefix}};
+    *out_input = (struct ledger_input){.kind = entry->kind,
+                                       .sequence = sequence,
+                                       .now_ms = entry->now_ms,
+                                       .prefix = {data, entry->prefix},
+                                       .payload = {data, entry->bytes - entry->prefix}};
     if (entry->prefix > 0) // data is NULL when all inputs so far were empty
         out_input->payload.data += entry->prefix;
     return true;

@@ -6,7 +6,6 @@
 
 enum {
     ROUTER_LINKS_MAX = 1024,
-    ROUTER_LOG_LINES_PER_SECOND = 10,
     ROUTER_LOOK_MS = 60 * 1000, // longest wait for a timer
 };
 
@@ -185,28 +184,11 @@ static bool router_frame(struct session *session, const struct frame *frame)
            router_deliver(session, &input);
 }
 
-static void router_log_close(struct router *router, const struct session *session)
-{
-    uint64_t second = router->config.sessions->now_ms() / 1000;
-    char peer[ADDR_TEXT_MAX];
-
-    if (second != router->log_second) {
-        if (router->log_lines > ROUTER_LOG_LINES_PER_SECOND)
-            log_info("router", "closed %u more sessions",
-                     (unsigned)(router->log_lines - ROUTER_LOG_LINES_PER_SECOND));
-        router->log_second = second;
-        router->log_lines = 0;
-    }
-    if (++router->log_lines <= ROUTER_LOG_LINES_PER_SECOND)
-        log_info("router", "closing '%s': %s", addr_text(&session->peer, peer),
-                 reason_text(session->reason));
-}
-
 // The session takes no more input: the actor's last one will say so.
 static void router_ending(struct session *session)
 {
     if (!reason_is_usual(session->reason))
-        router_log_close(router_of(session), session);
+        close_log_write(&router_of(session)->close_log, session);
     if (session->binding == BINDING_NEW) {
         ledger_unbind(&session->actor); // the actor never knew
         router_forget(session);
@@ -483,11 +465,6 @@ static int router_fire(struct router *router)
     if (next_ms == TIMER_NEVER)
         return -1;
     return next_ms - now_ms > ROUTER_LOOK_MS ? ROUTER_LOOK_MS : (int)(next_ms - now_ms);
-}
-
-void router_arrive(struct router *router, const struct envelope *effect)
-{
-    effects_arrive(&router->effects, effect);
 }
 
 int router_tick(struct router *router)

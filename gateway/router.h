@@ -10,6 +10,7 @@
 #define TROUPE_ROUTER_H
 
 #include "base.h"
+#include "close_log.h"
 #include "effect.h"
 #include "link.h"
 #include "session_table.h"
@@ -53,8 +54,7 @@ struct router {
     struct list waiting;    // sessions without a link
     struct session *served; // may pass those that wait
     struct router_counts counts;
-    uint64_t log_second; // limits the lines about closed sessions
-    uint32_t log_lines;
+    struct close_log close_log;
 };
 
 void router_init(struct router *router, const struct router_config *config);
@@ -64,9 +64,6 @@ void router_accept(struct router *router, struct stream *stream);
 
 // A session has been opened.
 void router_open(struct router *router, struct session *session);
-
-// SEND or PUBLISH from another shard.
-void router_arrive(struct router *router, const struct envelope *effect);
 
 // Sends what has been delivered since the last time.
 void router_flush(struct router *router);

@@ -78,7 +78,7 @@ static void shard_mail_arrived(struct port_op *op)
 {
     struct shard_mail *mail = container_of(op, struct shard_mail, op);
 
-    router_arrive(&mail->to->router, &mail->effect);
+    effects_arrive(&mail->to->router.effects, &mail->effect);
     op->done = shard_mail_home;
     port_post(mail->from->port, op);
 }

@@ -18,6 +18,7 @@ enum {
     WIRE_HELLO_MAX =
         WIRE_FRONT + 3 * WIRE_NUMBER_MAX + 4 * WIRE_HEAD_MAX + TOKEN_MAX + 3 * ENVELOPE_TEXT_MAX,
     PAYLOAD_MAX = ENVELOPE_BATCH_MAX - WIRE_FRAME_OVERHEAD,
+    PUBLISHED_MAX = ENVELOPE_BATCH_MAX - WIRE_PUBLISH_OVERHEAD,
     ZONE_BYTES = 1024, // more than the objects of one envelope take: never a second chunk
 };
 
@@ -38,9 +39,9 @@ struct field {
 
 // clang-format off
 enum field_name {
-    SESSION, EPOCH, SEQUENCE, NOW, SEED, EFFECTS, VERSION, STATE_VERSION, WORKER, PROCESS_ID, SHARD,
-    SHARDS, FRAME_MAX, SERIAL, TAG, AFTER, EVERY, TOKEN, TEXT, TEXT2, TYPES, GROUP, PAYLOAD,
-    PUBLISHED
+    SESSION, EPOCH, SEQUENCE, NOW, SEED, EFFECTS, VERSION, STATE_VERSION, WORKER, PROCESS_ID,
+    SHARD, SHARDS, FRAME_MAX, SERIAL, TAG, AFTER, EVERY, TOKEN, TEXT, TEXT2, TYPES, GROUP,
+    PAYLOAD, PUBLISHED
 };
 
 // The whole protocol stands in these two tables; encoding and decoding follow them.
@@ -68,7 +69,7 @@ static const struct field fields[] = {
     [TYPES]      = {FIELD_TEXT, offsetof(struct envelope, types), 0, ENVELOPE_TEXT_MAX},
     [GROUP]      = {FIELD_TEXT, offsetof(struct envelope, text), 1, ENVELOPE_GROUP_MAX},
     [PAYLOAD]    = {FIELD_PAYLOAD, offsetof(struct envelope, payload), 0, PAYLOAD_MAX},
-    [PUBLISHED]  = {FIELD_PAYLOAD, offsetof(struct envelope, payload), 0, ENVELOPE_BATCH_MAX - WIRE_PUBLISH_OVERHEAD},
+    [PUBLISHED]  = {FIELD_PAYLOAD, offsetof(struct envelope, payload), 0, PUBLISHED_MAX},
 };
 
 static const struct form {
@@ -146,9 +147,7 @@ static uint64_t field_number(const struct field *field, const struct envelope *e
 
 static const struct bytes *field_bytes(const struct field *field, const struct envelope *envelope)
 {
-    const void *at = (const uint8_t *)envelope + field->offset;
-
-    return at;
+    return (const void *)((const uint8_t *)envelope + field->offset);
 }
 
 // Most bytes that the field takes on the wire; 0 when it is out of its range.
@@ -476,16 +475,15 @@ enum envelope_result envelope_next(struct envelope_reader *reader, struct envelo
 
     if (reader->why != NULL)
         return ENVELOPE_BAD;
-    if (reader->rest.size == 0 && reader->effects_due > 0)
-        return reader_bad(reader, "a batch ends before a commit's effects");
     if (reader->rest.size == 0)
-        return ENVELOPE_END_OF_BATCH;
+        return reader->effects_due == 0
+                   ? ENVELOPE_END_OF_BATCH
+                   : reader_bad(reader, "a batch ends before a commit's effects");
     size = scan_envelope(reader->rest, &why);
     if (size == 0)
         return reader_bad(reader, why);
     why = envelope_decode(reader, (struct bytes){reader->rest.data, size}, &envelope, &form);
-    if (why == NULL)
-        why = reader_count(reader, form, &envelope);
+    why = why != NULL ? why : reader_count(reader, form, &envelope);
     if (why != NULL)
         return reader_bad(reader, why);
     reader->rest.data += size;

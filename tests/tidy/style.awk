@@ -76,7 +76,7 @@ function start_file(own) {
         return
     own_name = own_header(path)
     if (path ~ /(^|\/)main\.c$/ || path ~ /\/examples\//)
-        floor = 5
+        floor = 6
     else if (own_name != "")
         floor = floor_of[own_name]
     else

@@ -87,8 +87,8 @@ struct troupe_actor {
 int troupe_reply(struct troupe_turn *turn, const void *data, size_t size);
 
 // The same to another session's client, if that is still there. Frames of one actor to one client
-// keep their order. One that the clients' framing cannot carry (a line with a line end in it) closes
-// the sender's session, not the other's; so it is with troupe_publish().
+// keep their order. One that the clients' framing cannot carry (a line with a line end in it)
+// closes the sender's session, not the other's; so it is with troupe_publish().
 int troupe_send(struct troupe_turn *turn, uint64_t session, const void *data, size_t size);
 
 // Groups are sets of clients, by name (1 to 64 bytes of printable text), in the gateway: an actor
