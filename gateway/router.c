@@ -104,8 +104,10 @@ static bool router_room(struct session *session, size_t bytes)
     if (!router_bind(session))
         return false;
     queue = router_queue(session);
-    // A link that is closing sends nothing: what went there would be blamed for its end.
-    if (router_link(session)->state == LINK_CLOSING) {
+    // A link that is closing sends nothing: what went there would be blamed for its end. Nor is a
+    // suspect sent to a worker that may be gone already.
+    if (router_link(session)->state == LINK_CLOSING ||
+        (session->actor.trust != LEDGER_TRUSTED && !link_proven(router_link(session)))) {
         router_wait(session, queue);
         return false;
     }
@@ -326,6 +328,8 @@ static void router_leaving(struct link *link)
 static void router_link_room(struct link *link)
 {
     router_serve(link->config->owner, &link->suspects);
+    if (list_empty(&link->suspects) && link->lane->suspect == NULL)
+        link_doubt(link);
     router_serve(link->config->owner, &link->waiting);
 }
 
