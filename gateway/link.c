@@ -155,6 +155,8 @@ static bool link_take(struct link *link, const struct envelope *envelope)
     case ENVELOPE_COMMIT:
         return link_commit(link, envelope);
     case ENVELOPE_PONG:
+        if (link->proof == LINK_PROOF_ASKED && envelope->serial == link->proof_serial)
+            link->proof = LINK_PROOF_GIVEN;
         return true;
     case ENVELOPE_LEAVING:
         link_become(link, LINK_LEAVING);
@@ -330,6 +332,22 @@ void link_deliver(struct link *link, const struct ledger_actor *actor,
 void link_drained(struct link *link)
 {
     link_encode(link, &(struct envelope){.kind = ENVELOPE_DRAIN});
+}
+
+bool link_proven(struct link *link)
+{
+    if (link->proof == LINK_PROOF_NONE) {
+        link->proof = LINK_PROOF_ASKED;
+        link->proof_serial = ++link->ping_serial;
+        link_encode(link, &(struct envelope){.kind = ENVELOPE_PING, .serial = link->proof_serial});
+    }
+    return link->proof == LINK_PROOF_GIVEN;
+}
+
+void link_doubt(struct link *link)
+{
+    if (link->proof == LINK_PROOF_GIVEN)
+        link->proof = LINK_PROOF_NONE;
 }
 
 void link_flush(struct link *link)

@@ -35,6 +35,14 @@ enum link_state {
     LINK_CLOSING,  // waits for the stream
 };
 
+// Whether the worker is known to live. One that is frozen or dead already, without the gateway
+// having seen it, would strike every suspect that it is given.
+enum link_proof {
+    LINK_PROOF_NONE,
+    LINK_PROOF_ASKED,
+    LINK_PROOF_GIVEN,
+};
+
 struct link_commit {
     struct ledger_actor *actor;
     bool cleared;                   // the actor was a suspect until now
@@ -81,6 +89,8 @@ struct link {
     uint64_t asked_ms; // last PING
     uint64_t ping_serial;
     uint32_t pings_open;
+    enum link_proof proof;
+    uint64_t proof_serial; // PING that asked for it
     struct ledger_lane *lane;
     struct envelope_reader reader;
     struct envelope effects[ENVELOPE_EFFECTS_MAX];
@@ -102,6 +112,13 @@ void link_deliver(struct link *link, const struct ledger_actor *actor,
 
 // Tells a worker that is leaving that nothing holds it any more.
 void link_drained(struct link *link);
+
+// True when the worker has answered since link_doubt(): a suspect may be tried. Otherwise it is
+// asked, and `room` follows its answer.
+bool link_proven(struct link *link);
+
+// Nobody is tried and nobody waits for it: the proof is out of date from now on.
+void link_doubt(struct link *link);
 
 void link_flush(struct link *link);
 

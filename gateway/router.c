@@ -108,8 +108,10 @@ static bool router_room(struct session *session, size_t bytes)
     if (!router_bind(session))
         return false;
     queue = router_queue(session);
-    // A link that is closing sends nothing: what went there would be blamed for its end.
-    if (router_link(session)->state == LINK_CLOSING) {
+    // A link that is closing sends nothing: what went there would be blamed for its end. Nor is a
+    // suspect sent to a worker that may be gone already.
+    if (router_link(session)->state == LINK_CLOSING ||
+        (session->actor.trust != LEDGER_TRUSTED && !link_proven(router_link(session)))) {
         router_wait(session, queue);
         return false;
     }
@@ -268,12 +270,6 @@ static void router_move(struct session *session)
     router_resume(session);
 }
 
-static void router_leave_step(struct link *link)
-{
-    if (link->lane->load == 0)
-        link_drained(link);
-}
-
 static void router_commit(struct link *link, const struct link_commit *commit)
 {
     struct router *router = link->config->owner;
@@ -292,8 +288,8 @@ static void router_commit(struct link *link, const struct link_commit *commit)
     } else if (link->state == LINK_LEAVING) {
         router_move(session);
     }
-    if (link->state == LINK_LEAVING)
-        router_leave_step(link);
+    if (link->state == LINK_LEAVING && link->lane->load == 0)
+        link_drained(link);
 }
 
 static void router_leaving(struct link *link)
@@ -307,12 +303,15 @@ static void router_leaving(struct link *link)
         node = node->next;
         router_move(router_session(actor));
     }
-    router_leave_step(link);
+    if (link->lane->load == 0)
+        link_drained(link);
 }
 
 static void router_link_room(struct link *link)
 {
     router_serve(link->config->owner, &link->suspects);
+    if (list_empty(&link->suspects) && link->lane->suspect == NULL)
+        link_doubt(link);
     router_serve(link->config->owner, &link->waiting);
 }
 

@@ -11,30 +11,28 @@ enum blow { BLOW_KILL, BLOW_FREEZE, BLOW_ASK };
 
 struct pool {
     struct live *live;
-    uint32_t shards;
     long read; // of the log
     struct pool_worker {
         uint64_t process_id;
-        uint32_t links; // shards that have it
-        bool hit;
+        bool hit; // it stays here, so that nobody hits it again
     } workers[POOL_WORKERS_MAX];
     uint32_t count;
     uint64_t blows;
 };
 
-void pool_watch(struct pool *pool, struct live *live, uint32_t shards);
+void pool_watch(struct pool *pool, struct live *live);
 
 // Reads what the log says anew.
 void pool_look(struct pool *pool);
 
-// Workers that every shard has, and that have not been hit.
+// Workers that are up and have not been hit.
 uint32_t pool_whole(const struct pool *pool);
 
 // Hits the one with this number of those that are whole.
 void pool_hit(struct pool *pool, uint32_t number, enum blow blow);
 
-// Waits until all workers of the node are whole.
-void pool_wait_whole(struct pool *pool);
+// Waits until all that were hit are gone: a frozen one would hold up an orderly stop.
+void pool_wait_settled(struct pool *pool);
 
 // Orderly stop as live_stop(). Returns how many inputs were delivered again, as the gateway says.
 uint64_t pool_stop(struct pool *pool);

@@ -128,7 +128,8 @@ static void kill_workers_of_the_log(void)
 {
     struct pool pool;
 
-    pool_watch(&pool, &live, shards);
+    pool_watch(&pool, &live);
+    pool_look(&pool);
     print_message("%u workers are killed\n", (unsigned)pool_whole(&pool));
     for (uint32_t i = pool_whole(&pool); i > 0; i--)
         pool_hit(&pool, 0, BLOW_KILL);

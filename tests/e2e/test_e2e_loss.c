@@ -88,8 +88,7 @@ static void weather(struct live *live, struct crowd *crowd, const struct storm *
     struct pool pool;
     uint64_t again;
 
-    pool_watch(&pool, live, storm->shards);
-    pool_wait_whole(&pool);
+    pool_watch(&pool, live);
     while ((now_ms = os_now_ms()) < end_ms) {
         crowd_poll(crowd, 10);
         pool_look(&pool);
@@ -99,7 +98,7 @@ static void weather(struct live *live, struct crowd *crowd, const struct storm *
         strike(&pool, crowd, storm);
     }
     crowd_finish(crowd);
-    pool_wait_whole(&pool);
+    pool_wait_settled(&pool);
     again = pool_stop(&pool);
     print_message("seed %" PRIu64 ": %" PRIu64 " blows, %" PRIu64 " frames, %" PRIu64
                   " inputs delivered again\n",
@@ -193,7 +192,7 @@ static void poisoned_frame_costs_its_own_session_only(void **state)
 
     (void)state;
     node_start(&live, &storm, NULL);
-    pool_watch(&pool, &live, storm.shards);
+    pool_watch(&pool, &live);
     crowd_start(&crowd, &live);
     peer_open(&poisoner, &live.listen, "rookiss");
     peer_send_text(&poisoner, "0-a plain word");
@@ -214,7 +213,7 @@ static void poisoned_frame_costs_its_own_session_only(void **state)
     peer_drop(&poisoner);
     crowd_finish(&crowd);
     // The pool is alive, and so is the door.
-    pool_wait_whole(&pool);
+    pool_wait_settled(&pool);
     crowd_start(&crowd, &live);
     crowd_limit(&crowd, 10);
     while (crowd.answered < UINT64_C(10) * E2E_WITNESSES)
@@ -234,7 +233,7 @@ static void turn_without_end_costs_its_own_session_only(void **state)
 
     (void)state;
     node_start(&live, &storm, "--gateway.turn_timeout_ms=1000");
-    pool_watch(&pool, &live, storm.shards);
+    pool_watch(&pool, &live);
     crowd_start(&crowd, &live);
     peer_open(&hanger, &live.listen, "rookiss");
     peer_send_text(&hanger, "0-hang");
@@ -246,7 +245,7 @@ static void turn_without_end_costs_its_own_session_only(void **state)
     assert_int_equal(pool_count(live.log_path, "poisoned input"), 1);
     peer_drop(&hanger);
     crowd_finish(&crowd);
-    pool_wait_whole(&pool);
+    pool_wait_settled(&pool);
     (void)pool_stop(&pool);
 }
 

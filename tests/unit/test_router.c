@@ -399,6 +399,33 @@ static void router_impossible_reply_costs_the_session(void **state)
     assert_int_equal(rig_table.used, 0);
 }
 
+// Workers that are dead already when the gateway finds them strike nobody.
+static void router_silent_worker_gets_no_suspect(void **state)
+{
+    (void)state;
+    dial(0);
+    connect(0);
+    echo(0);
+    send_text(0, "1");
+    stream_fake_break(workers[0].stream, -EIO);
+    rig_settle();
+    for (int i = 0; i < 2 * RIG_STRIKES; i++) {
+        int worker = 1 + i % 2;
+
+        workers[worker].mute = true;
+        dial(worker);
+        assert_int_equal(workers[worker].pings, 1);
+        assert_int_equal(workers[worker].count, 0);
+        stream_fake_break(workers[worker].stream, -EIO);
+        rig_settle();
+        workers[worker] = (struct rig_worker){.number = (uint32_t)worker};
+    }
+    assert_int_equal(rig_poisoned.count, 0);
+    dial(3);
+    takes(3, ENVELOPE_FRAME, "1");
+    assert_int_equal(clients[0].closed, 0);
+}
+
 static void router_hung_worker_is_reported(void **state)
 {
     (void)state;
@@ -500,6 +527,7 @@ int main(void)
         CASE(router_chosen_client_that_goes_is_never_opened),
         CASE(router_sessions_that_wait_for_room_wait_elsewhere),
         CASE(router_impossible_reply_costs_the_session),
+        CASE(router_silent_worker_gets_no_suspect),
         CASE(router_hung_worker_is_reported),
         CASE(router_refused_worker_is_no_lost_one),
         CASE(router_links_have_a_limit),

@@ -390,12 +390,11 @@ static void router_poison_closes_its_session_only(void **state)
         assert_int_equal(rig_poisoned.count, 0);
         workers[i].number = 10 + (uint32_t)i;
         dial(i);
-        // One that was struck is the last in line: the other suspect is cleared before it.
-        while (rig_worker_next(&workers[i])->session != session) {
-            assert_int_equal(workers[i].count, 1);
-            takes(i, ENVELOPE_FRAME, "good");
-        }
         assert_int_equal(workers[i].count, 1);
+        if (i == 2) // the other suspect goes first after the strike, and proves its innocence
+            takes(i, ENVELOPE_FRAME, "good");
+        assert_int_equal(workers[i].count, 1);
+        assert_true(rig_worker_next(&workers[i])->session == session);
         lose(i);
     }
     assert_int_equal(rig_poisoned.count, 1);
@@ -411,7 +410,9 @@ static void router_poison_closes_its_session_only(void **state)
     assert_int_equal(clients[0].error, 0);
     assert_int_equal(rig_table.used, 1);
     dial(0);
-    takes_nothing(0); // no CLOSE for it
+    send_text(1, "better");
+    takes(0, ENVELOPE_FRAME, "better");
+    takes_nothing(0); // no CLOSE for the other one
 }
 
 static void router_poison_in_close_frees_the_slot(void **state)
