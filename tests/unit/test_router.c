@@ -10,54 +10,12 @@
 
 #include <string.h>
 
-#include "rig_router.h"
+#include "scene.h"
 #include "stream_fake.h"
 
-enum { CLIENTS = 16, WORKERS = 4, LARGE = 60000, LINKS_MAX = 1024 };
+enum { LARGE = 60000, LINKS_MAX = 1024 };
 
-static struct rig_client clients[CLIENTS];
-static struct rig_worker workers[WORKERS];
 static uint8_t bytes[2 << 20];
-
-static int start(void **state)
-{
-    (void)state;
-    memset(workers, 0, sizeof(workers));
-    for (uint32_t i = 0; i < WORKERS; i++)
-        workers[i].number = i;
-    rig_router_start(&(struct rig_config){.seed = 1});
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    for (int i = 0; i < CLIENTS; i++)
-        if (clients[i].conn.port != NULL)
-            conn_abort(&clients[i].conn);
-    for (int i = 0; i < WORKERS; i++)
-        rig_worker_close(&workers[i]);
-    rig_router_end();
-    for (int i = 0; i < CLIENTS; i++) {
-        if (clients[i].conn.port != NULL)
-            assert_int_equal(clients[i].closed, 1);
-        rig_client_free(&clients[i]);
-    }
-    return 0;
-}
-
-static void dial(int worker)
-{
-    rig_worker_dial(&workers[worker]);
-    rig_settle();
-    assert_int_equal(workers[worker].state, RIG_WORKER_UP);
-}
-
-static void connect(int client)
-{
-    rig_connect(&clients[client]);
-    rig_settle();
-}
 
 static void send_size(int client, size_t size)
 {
@@ -65,59 +23,12 @@ static void send_size(int client, size_t size)
     rig_settle();
 }
 
-static void send_text(int client, const char *text)
-{
-    rig_send_frame(&clients[client], rig_text(text));
-    rig_settle();
-}
-
-static void echo(int worker)
-{
-    do {
-        rig_worker_echo(&workers[worker]);
-        rig_settle();
-    } while (workers[worker].count > 0);
-}
-
-static void commit(int worker)
-{
-    rig_worker_commit(&workers[worker], NULL, 0, false);
-    rig_settle();
-}
-
-// The worker's oldest input, then committed without effects.
-static void takes(int worker, enum envelope_kind kind, const char *text)
-{
-    struct rig_input *input = rig_worker_next(&workers[worker]);
-
-    assert_non_null(input);
-    assert_string_equal(envelope_kind_text(input->kind), envelope_kind_text(kind));
-    if (kind == ENVELOPE_FRAME) {
-        assert_int_equal(buffer_size(&input->payload), strlen(text));
-        assert_memory_equal(buffer_data(&input->payload), text, strlen(text));
-    } else if (text != NULL) {
-        assert_string_equal(input->text, text);
-    }
-    commit(worker);
-}
-
-static void takes_nothing(int worker)
-{
-    assert_int_equal(workers[worker].count, 0);
-}
-
-static bool has(int client, const char *framed, size_t size)
-{
-    return buffer_size(&clients[client].received) == size &&
-           memcmp(buffer_data(&clients[client].received), framed, size) == 0;
-}
-
 static void router_client_waits_for_the_first_worker(void **state)
 {
     (void)state;
-    connect(0);
+    connect_client(0);
     send_text(0, "a");
-    connect(1);
+    connect_client(1);
     send_text(0, "b");
     assert_int_equal(rig_table.used, 2);
     dial(0);
@@ -135,9 +46,9 @@ static void router_client_waits_for_the_first_worker(void **state)
 static void router_client_that_gives_up_waiting_is_never_opened(void **state)
 {
     (void)state;
-    connect(0);
+    connect_client(0);
     conn_half_close(&clients[0].conn);
-    connect(1);
+    connect_client(1);
     conn_abort(&clients[1].conn);
     rig_settle();
     assert_int_equal(rig_table.used, 0);
@@ -155,7 +66,7 @@ static void router_chooses_the_least_load(void **state)
     for (int i = 0; i < 3; i++)
         dial(i);
     for (int i = 0; i < 9; i++)
-        connect(i);
+        connect_client(i);
     for (int i = 0; i < 3; i++) {
         assert_int_equal(workers[i].count, 3);
         opened[i] = workers[i].count;
@@ -165,13 +76,13 @@ static void router_chooses_the_least_load(void **state)
     rig_settle();
     for (int i = 0; i < 3; i++)
         echo(i);
-    connect(9);
+    connect_client(9);
     for (int i = 0; i < 3; i++) // the gap was filled
         opened[i] += workers[i].count;
     assert_int_equal(opened[0] + opened[1] + opened[2], 10);
     dial(3);
     for (int i = 10; i < 13; i++)
-        connect(i);
+        connect_client(i);
     assert_int_equal(workers[3].count, 3);
 }
 
@@ -179,7 +90,7 @@ static void router_replies_of_a_lost_worker_still_arrive(void **state)
 {
     (void)state;
     dial(0);
-    connect(0);
+    connect_client(0);
     echo(0);
     conn_pause(&clients[0].conn);
     send_text(0, "hello");
@@ -201,7 +112,7 @@ static void router_full_window_serves_who_waits_in_order(void **state)
     (void)state;
     dial(0);
     for (int i = 0; i < 4; i++)
-        connect(i);
+        connect_client(i);
     echo(0);
     while (workers[0].input_bytes + LARGE < LEDGER_LANE_BYTES - 2000)
         send_size(0, LARGE);
@@ -233,7 +144,7 @@ static void router_large_frame_is_not_starved(void **state)
     (void)state;
     dial(0);
     for (int i = 0; i < 3; i++)
-        connect(i);
+        connect_client(i);
     echo(0);
     for (int i = 0; i < 20; i++)
         send_text(1, "before");
@@ -259,13 +170,13 @@ static void router_slot_is_free_after_the_last_commit(void **state)
 {
     (void)state;
     dial(0);
-    connect(0);
+    connect_client(0);
     takes(0, ENVELOPE_OPEN, NULL);
     send_text(0, "a");
     conn_abort(&clients[0].conn);
     rig_settle();
     assert_int_equal(rig_table.used, 1);
-    connect(1);
+    connect_client(1);
     assert_int_equal(rig_table.used, 2);
     takes(0, ENVELOPE_FRAME, "a");
     assert_int_equal(rig_table.used, 2);
@@ -283,7 +194,7 @@ static void router_actor_ends_its_session_after_its_replies(void **state)
 
     (void)state;
     dial(0);
-    connect(0);
+    connect_client(0);
     takes(0, ENVELOPE_OPEN, NULL);
     send_text(0, "quit");
     send_text(0, "more");
@@ -309,7 +220,7 @@ static void router_client_that_closes_gets_what_was_replied_before_close(void **
 
     (void)state;
     dial(0);
-    connect(0);
+    connect_client(0);
     takes(0, ENVELOPE_OPEN, NULL);
     rig_send_frame(&clients[0], rig_text("a"));
     conn_half_close(&clients[0].conn);
@@ -330,8 +241,8 @@ static void router_close_waits_for_room(void **state)
 {
     (void)state;
     dial(0);
-    connect(0);
-    connect(1);
+    connect_client(0);
+    connect_client(1);
     echo(0);
     send_size(0, LEDGER_LANE_BYTES + 1);
     conn_abort(&clients[1].conn);
@@ -347,10 +258,10 @@ static void router_chosen_client_that_goes_is_never_opened(void **state)
 {
     (void)state;
     dial(0);
-    connect(0);
+    connect_client(0);
     echo(0);
     send_size(0, LEDGER_LANE_BYTES + 1);
-    connect(1); // the window has no room for its OPEN
+    connect_client(1); // the window has no room for its OPEN
     conn_half_close(&clients[1].conn);
     rig_settle();
     assert_int_equal(clients[1].closed, 1);
@@ -363,14 +274,14 @@ static void router_sessions_that_wait_for_room_wait_elsewhere(void **state)
 {
     (void)state;
     dial(0);
-    connect(0);
-    connect(1);
-    connect(2);
+    connect_client(0);
+    connect_client(1);
+    connect_client(2);
     echo(0);
     send_size(0, LEDGER_LANE_BYTES + 1);
     conn_abort(&clients[1].conn);
     send_text(2, "waits");
-    connect(3); // not even opened
+    connect_client(3); // not even opened
     send_text(3, "waits");
     rig_worker_close(&workers[0]);
     rig_settle();
@@ -389,7 +300,7 @@ static void router_impossible_reply_costs_the_session(void **state)
 
     (void)state;
     dial(0);
-    connect(0);
+    connect_client(0);
     takes(0, ENVELOPE_OPEN, NULL);
     send_text(0, "a");
     rig_worker_commit(&workers[0], replies, 2, false); // len32be has no empty frames
@@ -404,7 +315,7 @@ static void router_silent_worker_gets_no_suspect(void **state)
 {
     (void)state;
     dial(0);
-    connect(0);
+    connect_client(0);
     echo(0);
     send_text(0, "1");
     stream_fake_break(workers[0].stream, -EIO);
@@ -431,8 +342,8 @@ static void router_hung_worker_is_reported(void **state)
     (void)state;
     dial(0);
     dial(1);
-    connect(0);
-    connect(1);
+    connect_client(0);
+    connect_client(1);
     echo(0);
     rig_clock_ms += RIG_TURN_MS;
     rig_settle();
@@ -447,7 +358,7 @@ static void router_hung_worker_is_reported(void **state)
 static void router_refused_worker_is_no_lost_one(void **state)
 {
     (void)state;
-    connect(0);
+    connect_client(0);
     workers[0].token = "foreign";
     rig_worker_dial(&workers[0]);
     rig_settle();
@@ -509,7 +420,7 @@ static void router_closing_ends_all_links(void **state)
     assert_int_equal(rig_hung, 0);
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, start, end)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, scene_start, scene_end)
 
 int main(void)
 {

@@ -10,100 +10,8 @@
 
 #include <string.h>
 
-#include "rig_router.h"
+#include "scene.h"
 #include "stream_fake.h"
-
-enum { CLIENTS = 16, WORKERS = 4 };
-
-static struct rig_client clients[CLIENTS];
-static struct rig_worker workers[WORKERS];
-
-static int start(void **state)
-{
-    (void)state;
-    memset(workers, 0, sizeof(workers));
-    for (uint32_t i = 0; i < WORKERS; i++)
-        workers[i].number = i;
-    rig_router_start(&(struct rig_config){.seed = 1});
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    for (int i = 0; i < CLIENTS; i++)
-        if (clients[i].conn.port != NULL)
-            conn_abort(&clients[i].conn);
-    for (int i = 0; i < WORKERS; i++)
-        rig_worker_close(&workers[i]);
-    rig_router_end();
-    for (int i = 0; i < CLIENTS; i++) {
-        if (clients[i].conn.port != NULL)
-            assert_int_equal(clients[i].closed, 1);
-        rig_client_free(&clients[i]);
-    }
-    return 0;
-}
-
-static void dial(int worker)
-{
-    rig_worker_dial(&workers[worker]);
-    rig_settle();
-    assert_int_equal(workers[worker].state, RIG_WORKER_UP);
-}
-
-static void connect(int client)
-{
-    rig_connect(&clients[client]);
-    rig_settle();
-}
-
-static void send_text(int client, const char *text)
-{
-    rig_send_frame(&clients[client], rig_text(text));
-    rig_settle();
-}
-
-static void echo(int worker)
-{
-    do {
-        rig_worker_echo(&workers[worker]);
-        rig_settle();
-    } while (workers[worker].count > 0);
-}
-
-static void commit(int worker)
-{
-    rig_worker_commit(&workers[worker], NULL, 0, false);
-    rig_settle();
-}
-
-// The worker's oldest input, then committed without effects.
-static void takes(int worker, enum envelope_kind kind, const char *text)
-{
-    struct rig_input *input = rig_worker_next(&workers[worker]);
-
-    assert_non_null(input);
-    assert_string_equal(envelope_kind_text(input->kind), envelope_kind_text(kind));
-    if (kind == ENVELOPE_FRAME) {
-        assert_int_equal(buffer_size(&input->payload), strlen(text));
-        assert_memory_equal(buffer_data(&input->payload), text, strlen(text));
-    } else if (text != NULL) {
-        assert_string_equal(input->text, text);
-    }
-    commit(worker);
-}
-
-static void takes_nothing(int worker)
-{
-    assert_int_equal(workers[worker].count, 0);
-}
-
-static bool has(int client, const char *framed, size_t size)
-{
-    return buffer_size(&clients[client].received) == size &&
-           memcmp(buffer_data(&clients[client].received), framed, size) == 0;
-}
 
 static void lose(int worker)
 {
@@ -154,7 +62,7 @@ static void router_loss_closes_nobody_and_others_do_not_notice(void **state)
     dial(0);
     dial(1);
     for (int i = 0; i < 4; i++)
-        connect(i); // 0 and 2 to one, 1 and 3 to the other
+        connect_client(i); // 0 and 2 to one, 1 and 3 to the other
     echo(0);
     echo(1);
     for (int i = 0; i < 4; i++)
@@ -167,7 +75,7 @@ static void router_loss_closes_nobody_and_others_do_not_notice(void **state)
     for (int i = 0; i < 4; i++)
         assert_true(has(i, "\0\0\0\1x", 5));
     assert_int_equal(rig_router.counts.replayed, 2);
-    connect(4);
+    connect_client(4);
     assert_int_equal(workers[1].count, 1);
 }
 
@@ -177,7 +85,7 @@ static void router_loss_of_an_uncommitted_open_opens_again(void **state)
 
     (void)state;
     dial(0);
-    connect(0);
+    connect_client(0);
     send_text(0, "a");
     assert_int_equal(workers[0].count, 2);
     now_ms = rig_worker_next(&workers[0])->now_ms;
@@ -199,7 +107,7 @@ static void router_loss_replays_the_same_inputs_before_newer_ones(void **state)
 
     (void)state;
     dial(0);
-    connect(0);
+    connect_client(0);
     takes(0, ENVELOPE_OPEN, NULL);
     send_text(0, "a");
     send_text(0, "b");
@@ -232,8 +140,8 @@ static void router_loss_of_an_idle_actor_restores_it_with_its_next_input(void **
 {
     (void)state;
     dial(0);
-    connect(0);
-    connect(1);
+    connect_client(0);
+    connect_client(1);
     remember(0, "one", 1);
     takes(0, ENVELOPE_OPEN, NULL); // leaves no state
     lose(0);
@@ -251,7 +159,7 @@ static void router_loss_with_a_commit_under_way_answers_once(void **state)
 {
     (void)state;
     dial(0);
-    connect(0);
+    connect_client(0);
     takes(0, ENVELOPE_OPEN, NULL);
     send_text(0, "a");
     send_text(0, "b");
@@ -275,7 +183,7 @@ static void router_loss_by_a_torn_commit_applies_nothing_of_it(void **state)
     (void)state;
     for (uint32_t envelopes = 1; envelopes <= ARRAY_COUNT(effects); envelopes++) {
         dial(0);
-        connect(0);
+        connect_client(0);
         takes(0, ENVELOPE_OPEN, NULL);
         send_text(0, "a");
         rig_worker_commit_torn(&workers[0], effects, ARRAY_COUNT(effects), envelopes);
@@ -286,8 +194,8 @@ static void router_loss_by_a_torn_commit_applies_nothing_of_it(void **state)
         restores(1, "", 0);
         takes(1, ENVELOPE_FRAME, "a");
         no_session_is_closed();
-        end(state);
-        start(state);
+        scene_end(state);
+        scene_start(state);
     }
 }
 
@@ -295,7 +203,7 @@ static void router_loss_with_close_under_way_closes_once(void **state)
 {
     (void)state;
     dial(0);
-    connect(0);
+    connect_client(0);
     takes(0, ENVELOPE_OPEN, NULL);
     send_text(0, "a");
     conn_abort(&clients[0].conn);
@@ -321,7 +229,7 @@ static void router_loss_before_close_tells_the_next_worker(void **state)
 {
     (void)state;
     dial(0);
-    connect(0);
+    connect_client(0);
     takes(0, ENVELOPE_OPEN, NULL);
     lose(0);
     conn_half_close(&clients[0].conn);
@@ -342,7 +250,7 @@ static void router_suspects_are_tried_one_by_one_beside_the_trusted(void **state
     (void)state;
     dial(0);
     for (int i = 0; i < 3; i++)
-        connect(i);
+        connect_client(i);
     echo(0);
     for (int i = 0; i < 3; i++) {
         send_text(i, "1");
@@ -351,7 +259,7 @@ static void router_suspects_are_tried_one_by_one_beside_the_trusted(void **state
     lose(0);
     dial(1);
     assert_int_equal(workers[1].count, 1); // the first one's first
-    connect(3);
+    connect_client(3);
     send_text(3, "trusted");
     assert_int_equal(workers[1].count, 3);
     takes(1, ENVELOPE_FRAME, "1");
@@ -377,8 +285,8 @@ static void router_poison_closes_its_session_only(void **state)
 
     (void)state;
     dial(0);
-    connect(0);
-    connect(1);
+    connect_client(0);
+    connect_client(1);
     echo(0);
     send_text(0, "poison");
     send_text(0, "more");
@@ -419,7 +327,7 @@ static void router_poison_in_close_frees_the_slot(void **state)
 {
     (void)state;
     dial(0);
-    connect(0);
+    connect_client(0);
     echo(0);
     conn_abort(&clients[0].conn);
     rig_settle();
@@ -440,7 +348,7 @@ static void router_strikes_are_forgotten_with_a_commit(void **state)
 {
     (void)state;
     dial(0);
-    connect(0);
+    connect_client(0);
     echo(0);
     for (int round = 0; round < 5; round++) {
         send_text(0, "x");
@@ -463,8 +371,8 @@ static void router_dropped_links_give_no_strikes(void **state)
 {
     (void)state;
     dial(0);
-    connect(0);
-    connect(1);
+    connect_client(0);
+    connect_client(1);
     echo(0);
     send_text(0, "x");
     send_text(1, "y");
@@ -496,7 +404,7 @@ static void router_closing_links_strike_nobody_new(void **state)
 
     (void)state;
     dial(0);
-    connect(0);
+    connect_client(0);
     echo(0);
     session = &rig_table.slots[0];
     link_close(container_of(rig_router.links.next, struct link, node), "it lied");
@@ -515,14 +423,14 @@ static void router_leaving_moves_idle_actors_at_once(void **state)
 {
     (void)state;
     dial(0);
-    connect(0);
-    connect(1);
+    connect_client(0);
+    connect_client(1);
     remember(0, "s0", 5);
     echo(0);
     dial(1);
     leave(0);
     assert_int_equal(workers[0].drains, 1);
-    connect(2);
+    connect_client(2);
     takes_nothing(0);
     takes(1, ENVELOPE_OPEN, NULL);
     send_text(0, "x");
@@ -539,8 +447,8 @@ static void router_leaving_moves_busy_actors_at_their_commit(void **state)
 {
     (void)state;
     dial(0);
-    connect(0);
-    connect(1);
+    connect_client(0);
+    connect_client(1);
     echo(0);
     send_text(0, "a");
     send_text(1, "b");
@@ -567,10 +475,10 @@ static void router_leaving_with_nobody_else_goes_on(void **state)
 {
     (void)state;
     dial(0);
-    connect(0);
+    connect_client(0);
     takes(0, ENVELOPE_OPEN, NULL);
     leave(0);
-    connect(1); // it gets no new ones
+    connect_client(1); // it gets no new ones
     send_text(0, "still");
     takes(0, ENVELOPE_FRAME, "still");
     takes_nothing(0);
@@ -588,8 +496,8 @@ static void router_leaving_forgets_who_waited_for_room(void **state)
 
     (void)state;
     dial(0);
-    connect(0);
-    connect(1);
+    connect_client(0);
+    connect_client(1);
     echo(0);
     rig_send_frame(&clients[0], (struct bytes){bytes, sizeof(bytes)});
     rig_settle();
@@ -611,11 +519,11 @@ static void router_stop_forgets_sessions_that_wait(void **state)
 {
     (void)state;
     dial(0);
-    connect(0);
+    connect_client(0);
     takes(0, ENVELOPE_OPEN, NULL);
     send_text(0, "a");
     lose(0);
-    connect(1);
+    connect_client(1);
     assert_false(list_empty(&rig_router.waiting));
     router_close(&rig_router);
     rig_settle();
@@ -630,7 +538,7 @@ static void router_stop_with_inputs_under_way_binds_nobody_again(void **state)
     dial(0);
     dial(1);
     for (int i = 0; i < 4; i++)
-        connect(i);
+        connect_client(i);
     echo(0);
     for (int i = 0; i < 4; i++)
         send_text(i, "x");
@@ -650,8 +558,8 @@ static void router_stop_with_links_that_close_already(void **state)
     (void)state;
     dial(0);
     dial(1);
-    connect(0);
-    connect(1);
+    connect_client(0);
+    connect_client(1);
     echo(0);
     echo(1);
     send_text(0, "x");
@@ -664,7 +572,7 @@ static void router_stop_with_links_that_close_already(void **state)
     assert_int_equal(rig_sessions.counts.closed[REASON_SHUTDOWN], 2);
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, start, end)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, scene_start, scene_end)
 
 int main(void)
 {
