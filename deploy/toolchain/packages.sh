@@ -7,7 +7,8 @@ ROOT=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd -P)
 . "$ROOT/deploy/toolchain/shell.sh"
 
 # Build and run on Linux.
-RUN=(gcc libc6-dev cmake ninja-build libnng-dev libmsgpack-dev libyaml-dev libcmocka-dev)
+RUN=(gcc libc6-dev cmake ninja-build libnng-dev libmsgpack-dev libyaml-dev libcmocka-dev
+    uthash-dev)
 # Build for Windows, with the sources of its libraries, and run that.
 WINDOWS=(gcc-mingw-w64-x86-64-posix binutils-mingw-w64-x86-64 dpkg-dev xz-utils
     uthash-dev wine wine64)
