@@ -3,11 +3,12 @@
 
 #include <stdlib.h>
 
-static void frame(struct troupe_turn *turn, const void *data, size_t size)
+static void frame(struct troupe_turn *turn, void *state, const void *data, size_t size)
 {
     const char *text = data;
     char *answer = malloc(size + 1);
 
+    (void)state;
     if (answer == NULL)
         return;
     for (size_t i = 0; i < size; i++)
