@@ -161,20 +161,27 @@ static void stream_deliver(struct stream *stream)
     stream_recv(stream);
 }
 
+// A receive or send is home. True when the stream goes on.
+static bool stream_task_home(struct stream *stream, struct stream_task *task)
+{
+    int error = stream_error(nng_aio_result(task->aio));
+
+    task->pending = false;
+    if (stream->state == STREAM_CLOSING)
+        stream_join(stream);
+    else if (error != 0)
+        stream_terminate(stream, error);
+    else
+        return true;
+    return false;
+}
+
 static void stream_recv_done(struct port_op *op)
 {
     struct stream *stream = container_of(op, struct stream, recv.op);
-    int error = stream_error(nng_aio_result(stream->recv.aio));
 
-    stream->recv.pending = false;
-    if (stream->state == STREAM_CLOSING) {
-        stream_join(stream);
+    if (!stream_task_home(stream, &stream->recv))
         return;
-    }
-    if (error != 0) {
-        stream_terminate(stream, error);
-        return;
-    }
     buffer_commit(&stream->inbox, nng_aio_count(stream->recv.aio));
     stream_deliver(stream);
 }
@@ -192,17 +199,9 @@ static void stream_send(struct stream *stream)
 static void stream_send_done(struct port_op *op)
 {
     struct stream *stream = container_of(op, struct stream, send.op);
-    int error = stream_error(nng_aio_result(stream->send.aio));
 
-    stream->send.pending = false;
-    if (stream->state == STREAM_CLOSING) {
-        stream_join(stream);
+    if (!stream_task_home(stream, &stream->send))
         return;
-    }
-    if (error != 0) {
-        stream_terminate(stream, error);
-        return;
-    }
     buffer_consume(&stream->sending, nng_aio_count(stream->send.aio));
     if (buffer_size(&stream->sending) > 0) {
         stream_send(stream);
