@@ -30,7 +30,7 @@ enum {
 enum link_state {
     LINK_GREETING, // waits for HELLO
     LINK_UP,
-    LINK_LEAVING,  // the worker wants no new sessions
+    LINK_LEAVING,  // the worker wants its actors moved, and no new ones
     LINK_REFUSING, // refused; the worker is to read why and hang up
     LINK_CLOSING,  // waits for the stream
 };

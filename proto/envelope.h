@@ -33,7 +33,7 @@ enum envelope_kind {
     ENVELOPE_REPLY = 3,    // effect: payload, one frame to the session's client
     ENVELOPE_END = 4,      // effect: close the session once its replies are out
     ENVELOPE_PONG = 5,     // serial
-    ENVELOPE_LEAVING = 6,  // the worker wants to be drained
+    ENVELOPE_LEAVING = 6,  // the worker wants its actors moved
     ENVELOPE_STATE = 7,    // effect: state_version payload, what the actor remembers from now on
     ENVELOPE_SEND = 8,     // effect: session payload, one frame to another session's client
     ENVELOPE_JOIN = 9,     // effect: group, the session's client is a member from now on
@@ -49,7 +49,7 @@ enum envelope_kind {
     ENVELOPE_FRAME = 35,   // session epoch sequence now payload
     ENVELOPE_CLOSE = 36,   // session epoch sequence now reason: the client is gone, the last input
     ENVELOPE_PING = 37,    // serial
-    ENVELOPE_DRAIN = 38,   // no new sessions will come; leave when the last one is closed
+    ENVELOPE_DRAIN = 38,   // the worker has no actors any more: it may go
     ENVELOPE_RESTORE = 39, // session epoch sequence state_version payload: take over an actor that
                            // has committed so many inputs; its next input follows
     ENVELOPE_FIRED = 40,   // session epoch sequence now tag: a timer of the actor's
